@@ -1,0 +1,172 @@
+"""The command line: check, preview, run and render.
+
+Exit codes: 0 ran, 1 a stage failed, 2 plan or data invalid, 3 with `--gate` when the verdict is not switch.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from migration_kit.errors import InputError
+
+FAILED, INVALID, NOT_SWITCHED, INTERRUPTED = 1, 2, 3, 130
+PLAN_NAME = "migration.yml"
+TRACEBACK = "MIGRATION_KIT_TRACEBACK"
+
+app = typer.Typer(
+    help="Decide with evidence whether a candidate model may replace the incumbent in production.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+PlanPath = Annotated[Path, typer.Argument(metavar="PLAN", help=f"Plan file, or a folder that holds {PLAN_NAME}.")]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+@app.command()
+def check(plan: PlanPath) -> None:
+    """Check plan and data and say what is there; writes nothing."""
+    with _exit_codes():
+        from migration_kit.data import load_data
+        from migration_kit.plan import load_plan
+        from migration_kit.summary import summary
+
+        spec = load_plan(_plan_file(plan))
+        _say(summary(spec, load_data(spec)))
+
+
+@app.command()
+def preview(plan: PlanPath) -> None:
+    """Answer in seconds from labels and metric verdicts, without the calibration model; writes nothing."""
+    with _exit_codes():
+        from migration_kit.data import load_data
+        from migration_kit.plan import load_plan
+        from migration_kit.preview import preview as look_ahead
+        from migration_kit.summary import preview_text
+
+        spec = load_plan(_plan_file(plan))
+        _say(preview_text(look_ahead(spec, load_data(spec)), spec))
+
+
+@app.command()
+def run(
+    plans: Annotated[list[Path], typer.Argument(metavar="PLAN", help=f"Plan files, or folders that hold {PLAN_NAME}.")],
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Run folder of a single plan.", show_default="runs/<name of the plan's folder>")
+    ] = None,
+    from_stage: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help='Run again from this stage on, e.g. "03".')
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run every stage again.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer draws: a first look, and the report says so.")] = False,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit with 3 unless the verdict is switch.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only verdict and path.")] = False,
+) -> None:
+    """Run the five notebooks and render the report; stages that are up to date are skipped."""
+    codes = []
+    with _exit_codes():
+        folders = _run_folders(plans, run_dir)
+    for plan, folder in zip(plans, folders, strict=True):
+        try:
+            with _exit_codes():
+                from migration_kit.pipeline import run_pipeline
+
+                if len(plans) > 1 and not quiet:
+                    typer.echo(f"{plan}", err=True)
+                index = run_pipeline(
+                    _plan_file(plan), folder, force=force, from_stage=from_stage, fast=fast, progress=not quiet
+                )
+                if not _report(index) and gate:
+                    codes.append(NOT_SWITCHED)
+        except typer.Exit as stopped:
+            if stopped.exit_code == INTERRUPTED:
+                raise
+            codes.append(stopped.exit_code)
+    # Invalid input outranks a failed stage, which outranks a gate that did not open.
+    raise typer.Exit(next((code for code in (INVALID, FAILED, NOT_SWITCHED) if code in codes), 0))
+
+
+@app.command()
+def render(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]) -> None:
+    """Make the HTML pages of a run again from its executed notebooks."""
+    with _exit_codes():
+        from migration_kit.render import render_run
+
+        _report(render_run(run_dir.resolve(), force=True))
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn what went wrong into one message on stderr and an exit code."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except InputError as error:
+        _fail(str(error), INVALID)
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        from migration_kit.pipeline import StageError
+
+        expected = isinstance(error, StageError)
+        hint = "" if expected else f" (set {TRACEBACK}=1 to see where)"
+        _fail(str(error) if expected else f"{type(error).__name__}: {error}{hint}", FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"error: {printable(message)}", err=True)
+    raise typer.Exit(code)
+
+
+def printable(text: str) -> str:
+    """`text` without the control characters by which a name from the data could steer the terminal."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def _say(text: str) -> None:
+    typer.echo(printable(text))
+
+
+def _plan_file(path: Path) -> Path:
+    return path / PLAN_NAME if path.is_dir() else path
+
+
+def _run_folders(plans: Sequence[Path], run_dir: Path | None) -> list[Path]:
+    from migration_kit.manifest import default_run_dir
+
+    if run_dir is not None and len(plans) > 1:
+        raise InputError("--run-dir names one folder; give one plan, or leave it out")
+    folders = [run_dir or default_run_dir(_plan_file(plan)) for plan in plans]
+    for number, folder in enumerate(folders):
+        if folder in folders[:number]:
+            first = plans[folders.index(folder)]
+            raise InputError(f"{first} and {plans[number]} would share the run folder {folder}; use --run-dir for each")
+    return folders
+
+
+def _report(index: Path) -> bool:
+    """Print verdict and path; returns whether the verdict is switch."""
+    from migration_kit.files import read_file
+    from migration_kit.manifest import read_manifest
+    from migration_kit.pipeline import near
+    from migration_kit.summary import verdict_line
+
+    path = index.parent / "decision.json"
+    decision = read_file(path) if path.is_file() else {}
+    _say(f"verdict: {verdict_line(decision, incumbent=(read_manifest(index.parent) or {}).get('incumbent', ''))}")
+    _say(f"report:  {near(index)}")
+    sys.stdout.flush()
+    return decision.get("verdict") == "switch"

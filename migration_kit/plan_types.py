@@ -1,0 +1,60 @@
+"""The kinds of values a plan's keys may hold, and what is said of others."""
+
+import datetime
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from migration_kit.errors import quote
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        kind = "true or false" if isinstance(value, bool) else "a number"
+        raise ValueError(f"found {value!r}, which YAML reads as {kind}; put the text in quotes")
+    return str(value) if isinstance(value, int) else value
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, str | int | float | bool):
+        raise ValueError(f"found {quote(value)}, expected one text, number or true/false")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"found {value}, expected a finite number")
+    return value
+
+
+def _scalar_or_list(value: Any) -> Any:
+    return tuple(_scalar(one) for one in value) if isinstance(value, list | tuple) else _scalar(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"found {value!r}, expected a number")
+    return value
+
+
+def _date(value: Any) -> Any:
+    if value is None or type(value) is datetime.date or re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
+        return value
+    raise ValueError(f"found {quote(value)}, expected a date as YYYY-MM-DD")
+
+
+def scalar_text(value: Any) -> str:
+    """Return a YAML scalar as it would stand in a cell: 12.0 is "12", true is "true"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_text)]
+Scalar = Annotated[Any, AfterValidator(_scalar)]
+ScalarOrList = Annotated[Any, AfterValidator(_scalar_or_list)]
+Number = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Share = Annotated[Number, Field(gt=0, lt=1)]
+Assurance = Annotated[Number, Field(ge=0.5, lt=1)]
+Day = Annotated[datetime.date, BeforeValidator(_date)]

@@ -1,0 +1,301 @@
+"""The run folder: what one stage leaves for the next, and for any other program.
+
+A notebook opens its run in the first code cell, reads earlier stages through `Run.load`, writes its own files through
+`Run.save` and ends with `Run.finish`, which is what makes the stage count.
+"""
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from migration_kit.data import EvalData, data_digest, load_data, read_data, save_data
+from migration_kit.errors import InputError
+from migration_kit.estimates import ESTIMATES, check_estimates, collect_estimates, stack_layers
+from migration_kit.files import plain, read_file, replacing, write_file, write_json
+from migration_kit.manifest import (
+    MANIFEST,
+    STAGES,
+    code_digest,
+    environment,
+    now,
+    plan_changes,
+    plan_history,
+    read_manifest,
+    repeat_command,
+    shown_paths,
+    update_manifest,
+)
+from migration_kit.plan import Plan, load_plan
+
+VERDICTS = ("switch", "keep", "collect")
+DECISION_KEYS = ("verdict", "candidate", "probability", "sentence", "candidates", "alarms")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stage at work in a run folder; made by `open_run`.
+
+    Attributes
+    ----------
+    path : Path
+        The run folder, absolute.
+    plan : Plan
+    stage : str
+        One of `STAGES`.
+    fast : bool
+        Fewer draws were asked for; the report says so.
+    """
+
+    path: Path
+    plan: Plan
+    stage: str
+    fast: bool
+    _started: float = field(default_factory=time.monotonic, repr=False, compare=False)
+    _written: dict[str, None] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        """The stage's own folder."""
+        return self.path / self.stage
+
+    @cached_property
+    def data(self) -> EvalData:
+        """The data as stage 01 read and checked them."""
+        return read_data(self.path / "data")
+
+    @property
+    def manifest(self) -> dict:
+        """The manifest as it is on disk now."""
+        return read_manifest(self.path) or {}
+
+    @property
+    def plan_changes(self) -> list[str]:
+        """A sentence for every change of the plan after candidates' scores had been read; best is none."""
+        return plan_changes(self.manifest)
+
+    def save(self, name: str, content: object) -> Path:
+        """Write a file of this stage, atomically.
+
+        Parameters
+        ----------
+        name : str
+            File name in the stage's folder; its suffix says what `content` is: `.parquet` a DataFrame, `.json` a
+            dict (dates become ISO text, NaN null), `.nc` an xarray DataTree or Dataset.
+
+        Returns
+        -------
+        Path
+        """
+        return self._write(self._own(name), content)
+
+    def load(self, name: str) -> object:
+        """Read a file of this or an earlier stage.
+
+        Parameters
+        ----------
+        name : str
+            Path in the run folder, such as "03_calibration/correct.nc".
+
+        Raises
+        ------
+        InputError
+            When the file is not there; says which stage writes it.
+        """
+        path = self.path / name
+        stage = Path(name).parts[0]
+        if stage in STAGES and STAGES.index(stage) > STAGES.index(self.stage):
+            raise ValueError(f"{self.stage} may not read {name!r}: it is of a later stage")
+        if not path.is_file():
+            raise InputError(f"{path}: not there; {_how_to_run(stage if stage in STAGES else self.stage)}")
+        return read_file(path)
+
+    def add_estimates(self, estimates: pd.DataFrame) -> Path:
+        """Add this stage's estimates to `estimates.parquet`; rows of the same layers are replaced.
+
+        Parameters
+        ----------
+        estimates : DataFrame
+            Columns `estimates.ESTIMATE_COLUMNS`, one row for each value of `ESTIMATE_KEY`; rates and differences of
+            rates on the scale 0 to 1, `metric` "" where a method uses all or none.
+
+        Returns
+        -------
+        Path
+        """
+        check_estimates(estimates)
+        own = self.folder / ESTIMATES
+        again = own.relative_to(self.path).as_posix() in self._written
+        self._write(own, stack_layers([pd.read_parquet(own), estimates] if again else [estimates]))
+        self._written[ESTIMATES] = None
+        return collect_estimates(self.path)
+
+    def estimates(self) -> pd.DataFrame:
+        """All estimates so far, columns `estimates.ESTIMATE_COLUMNS`."""
+        return self.load(ESTIMATES)
+
+    def save_decision(self, decision: dict) -> Path:
+        """Write `decision.json`, with the digests of plan and data it holds for.
+
+        Parameters
+        ----------
+        decision : dict
+            At least `DECISION_KEYS`; `candidates` maps each candidate to its own `verdict`, `sentence` and the rest.
+        """
+        missing = [key for key in DECISION_KEYS if key not in decision]
+        if missing or decision["verdict"] not in VERDICTS:
+            found = f"without {missing}" if missing else f"of verdict {decision['verdict']!r}"
+            raise ValueError(f"decision {found}; expected {DECISION_KEYS}, the verdict one of {VERDICTS}")
+        manifest = self.manifest
+        digests = {key: manifest[key] for key in ("plan_digest", "data_digest")}
+        return self._write(self.path / "decision.json", {**decision, **digests})
+
+    def finish(self, **facts: object) -> str:
+        """Enter this stage as finished in the manifest: the last call of a notebook.
+
+        Parameters
+        ----------
+        **facts
+            Anything the index page or another program should know of the stage, JSON-like.
+
+        Returns
+        -------
+        str
+            A sentence that says what was written.
+        """
+        seconds = round(time.monotonic() - self._started, 2)
+        entry = {
+            "status": "finished",
+            "finished": now(),
+            "seconds": seconds,
+            "fast": self.fast,
+            # Only the pipeline knows the notebook that ran; it fills this in once nothing after this call failed.
+            "digest": None,
+            "files": list(self._written),
+            **environment(self.plan.folder),
+            "facts": plain(facts),
+        }
+        update_manifest(self.path, lambda manifest: manifest["stages"].update({self.stage: entry}))
+        files = f"{len(self._written)} file{'' if len(self._written) == 1 else 's'} written"
+        return f"{self.stage} finished in {seconds:.1f} s, {files}."
+
+    def _own(self, name: str) -> Path:
+        if Path(name).name != name or name.startswith("."):
+            raise ValueError(f"{name!r} is not a plain file name")
+        return self.folder / name
+
+    def _write(self, path: Path, content: object) -> Path:
+        write_file(path, content)
+        self._written[path.relative_to(self.path).as_posix()] = None
+        return path
+
+
+def open_run(run_dir: str | Path, *, plan: str | Path, stage: str, fast: bool = False) -> Run:
+    """Open a run folder for one stage: the first call of a notebook.
+
+    Stage 01 checks plan and data and lays out the folder; later stages find what it left.
+
+    Parameters
+    ----------
+    run_dir, plan : str or Path
+    stage : str
+        One of `STAGES`.
+    fast : bool
+        Fewer draws; kept in the manifest.
+
+    Raises
+    ------
+    InputError
+        When plan or data are invalid (nothing is written then), when an earlier stage has not finished, or when plan
+        or data changed since stage 01 read them.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage {stage!r} is not one of {', '.join(STAGES)}")
+    folder, spec = Path(run_dir).resolve(), load_plan(plan)
+    if stage == STAGES[0]:
+        if not _is_laid_out(folder, spec):
+            create_run(folder, spec)
+    else:
+        _require_earlier(folder, spec, stage)
+    update_manifest(folder, lambda manifest: _enter(manifest, stage))
+    return Run(path=folder, plan=spec, stage=stage, fast=fast)
+
+
+def create_run(folder: Path, plan: Plan) -> None:
+    """Check the data of `plan` and lay out the run folder; stages of an earlier plan or data set are forgotten.
+
+    Raises
+    ------
+    InputError
+        When the data are invalid; nothing is written then.
+    """
+    data = load_data(plan)
+    digests = {"plan_digest": plan.digest, "data_digest": data_digest(plan)}
+    before = read_manifest(folder) or {}
+    same = all(before.get(key) == digest for key, digest in digests.items())
+    shown_plan, shown_folder = shown_paths(plan.path, folder)
+    decision = plan.decision
+    margins = {item.id: {"margin": item.margin, "slice_margin": item.slice_margin} for item in plan.criteria}
+    manifest = {
+        "run": folder.name,
+        "title": plan.title,
+        "plan": shown_plan,
+        "run_dir": shown_folder,
+        "command": repeat_command(plan.path, folder),
+        **digests,
+        "created": now(),
+        **environment(plan.folder),
+        "incumbent": plan.incumbent,
+        "candidates": plan.candidates,
+        "decision": {"owner": decision.owner, "due": decision.due, "default": decision.default},
+        "plans": plan_history(before.get("plans", []), plan.digest, margins),
+        "stages": before.get("stages", {}) if same else {},
+    }
+    # While the data are being replaced no reader may take the folder for a run of the former ones.
+    write_json(folder / MANIFEST, {**manifest, "plan_digest": None, "data_digest": None, "stages": {}})
+    if not same:
+        for name in (ESTIMATES, *(f"{stage}/{ESTIMATES}" for stage in STAGES), "decision.json", "index.html"):
+            (folder / name).unlink(missing_ok=True)
+    save_data(data, folder / "data")
+    with replacing(folder / "plan.yml") as temporary:
+        temporary.write_bytes(plan.path.read_bytes())
+    write_json(folder / MANIFEST, {**manifest, "code_digest": code_digest()})
+
+
+def _is_laid_out(folder: Path, plan: Plan) -> bool:
+    """Whether the pipeline, or this stage before, already wrote these data with this code."""
+    manifest = read_manifest(folder) or {}
+    return (
+        manifest.get("plan_digest") == plan.digest
+        and manifest.get("code_digest") == code_digest()
+        and manifest.get("data_digest") == data_digest(plan)
+        and (folder / "data").is_dir()
+    )
+
+
+def _enter(manifest: dict, stage: str) -> None:
+    manifest["stages"].pop(stage, None)
+    if stage != STAGES[0] and manifest["plans"][-1]["results_read"] is None:
+        manifest["plans"][-1]["results_read"] = now()
+
+
+def _require_earlier(folder: Path, plan: Plan, stage: str) -> None:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(f"{folder}: there is no run here; {_how_to_run(STAGES[0])}")
+    for key, what, found in (("plan_digest", "plan", plan.digest), ("data_digest", "data", data_digest(plan))):
+        if manifest[key] != found:
+            then = (manifest[key] or "none")[:8]
+            raise InputError(
+                f"{plan.path}: the {what} changed since {STAGES[0]} read it (digest {then} then, {found[:8]} now); "
+                f"{_how_to_run(STAGES[0])}"
+            )
+    for earlier in STAGES[: STAGES.index(stage)]:
+        if earlier not in manifest["stages"]:
+            raise InputError(f"{folder}: {earlier} has not finished, {stage} reads its files; {_how_to_run(earlier)}")
+
+
+def _how_to_run(stage: str) -> str:
+    return f"run the notebook {stage}.ipynb first, or all stages with `migration-kit run PLAN`"

@@ -1,0 +1,123 @@
+"""Plain text for the terminal: what `check` found, what `preview` answers, the verdict in a line."""
+
+from collections.abc import Sequence
+
+from migration_kit.data import EvalData
+from migration_kit.plan import Plan
+
+
+def summary(plan: Plan, data: EvalData) -> str:
+    """What plan and data hold: models, items by slice, labels and metrics for each model, what was kept out."""
+    parts = [
+        f"{plan.title}: plan and data are valid",
+        f"incumbent  {plan.incumbent}\ncandidates {', '.join(plan.candidates)}",
+        _items(data),
+    ]
+    parts += [_scores(plan, data, criterion.id) for criterion in plan.criteria]
+    if len(data.exclusions):
+        rows = [[str(row.n), row.table, row.model or "all models", row.reason] for row in data.exclusions.itertuples()]
+        parts.append(_table("kept out", ["rows", "table", "model", "reason"], rows, numbers={0}))
+    else:
+        parts.append("kept out\n  nothing")
+    return "\n\n".join(parts)
+
+
+def _items(data: EvalData) -> str:
+    counts = data.items["slice"].value_counts().sort_index()
+    shares = data.traffic.set_index("slice")["share"]
+    rows = [[name, str(n), f"{n / len(data.items):.1%}", f"{shares.get(name, 0.0):.1%}"] for name, n in counts.items()]
+    rows.append(["all", str(len(data.items)), "100.0%", "100.0%"])
+    return _table("items", ["slice", "items", "of items", "of traffic"], rows, numbers={1, 2, 3})
+
+
+def _scores(plan: Plan, data: EvalData, criterion_id: str) -> str:
+    """Labels of one criterion and the share of items that each of its metrics covers, by model."""
+    criterion, scores = plan.criterion(criterion_id), data.scores
+    human = scores[(scores["rater_kind"] == "human") & (scores["criterion"] == criterion_id)]
+    labels = human.groupby("model", observed=True)["item_id"].nunique()
+    columns = []
+    for metric in criterion.metrics:
+        under = plan.metric(metric).criterion or criterion_id
+        rows = scores[(scores["rater"] == metric) & (scores["rater_kind"] != "human") & (scores["criterion"] == under)]
+        columns.append(rows.groupby("model", observed=True)["item_id"].nunique())
+    rows = [
+        [
+            model,
+            str(int(labels.get(model, 0))),
+            *(f"{column.get(model, 0) / len(data.items):.1%}" for column in columns),
+        ]
+        for model in plan.model_ids
+    ]
+    margin = f", margin {criterion.margin:g}" if criterion.margin is not None else ""
+    title = f"{criterion_id} ({criterion.role}{margin}): labels, and share of items with each metric"
+    return _table(title, ["model", "labels", *criterion.metrics], rows, numbers=set(range(1, 2 + len(columns))))
+
+
+def preview_text(answer: dict, plan: Plan) -> str:
+    """The answer of `preview.preview`, criterion by criterion; qualities and contrasts in percent and points."""
+    parts = [f"{plan.title}: from labels and metric verdicts alone; `migration-kit run` calibrates"]
+    for part in answer["criteria"]:
+        rows = [
+            [
+                row["model"],
+                str(row["labels"]),
+                _rate(row["quality"]),
+                _interval(row["lower"], row["upper"]),
+                _points(row["contrast"]),
+                _interval(row["contrast_lower"], row["contrast_upper"], signed=True),
+                _chance(row["prob_noninferior"]),
+            ]
+            for row in part["models"]
+        ]
+        margin = f" (margin {100 * part['margin']:g} points)" if part["margin"] is not None else ""
+        heads = ["model", "labels", "quality %", "interval", "contrast", "interval", "non-inferior"]
+        parts.append(_table(f"{part['criterion']}{margin}", heads, rows, numbers=set(range(1, 7))))
+    if answer["verdicts"]:
+        width = max(len(name) for name in answer["verdicts"])
+        lines = [f"  {name:<{width}}  {text}" for name, text in answer["verdicts"].items()]
+        parts.append("\n".join(["so far", *lines]))
+    return "\n\n".join(parts)
+
+
+def verdict_line(decision: dict, *, incumbent: str) -> str:
+    """The verdict of decision.json in a line."""
+    verdict, candidate, probability = (decision.get(key) for key in ("verdict", "candidate", "probability"))
+    chance = f" (probability {probability:.2f})" if isinstance(probability, int | float) else ""
+    if verdict == "switch":
+        return f"switch to {candidate}{chance}"
+    if verdict == "keep":
+        return f"keep {incumbent}{chance}"
+    if verdict == "collect":
+        needed = decision.get("candidates", {}).get(candidate, {}).get("labels_needed")
+        labels = f"about {needed} more labels" if needed else "more labels"
+        return f"collect {labels}{f' for {candidate}' if candidate else ''}{chance}"
+    return "none; the run saved no decision"
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: set[int]) -> str:
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [heads, *rows]
+    ]
+    return "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def _rate(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{100 * value:.1f}"
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _interval(lower: float | None, upper: float | None, *, signed: bool = False) -> str:
+    show = _points if signed else _rate
+    return "–" if lower is None or lower != lower else f"{show(lower)} to {show(upper)}"
+
+
+def _chance(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{value:.2f}"
