@@ -80,7 +80,7 @@ def population_draws(
     """Yield predictions and weights for the population, a chunk of draws at a time; equal seeds, equal weights."""
     population = population or group_items(features, seed=seed)
     rng = np.random.default_rng(seed)
-    parameters = _parameters(fit)
+    parameters = parameter_draws(fit)
     n_draws, n_models = parameters["level"].shape
     step = max(1, CELLS_AT_ONCE // max(1, len(population.item) * n_models))
     slices = np.eye(features.sizes["slice"])[population.slice_index]
@@ -173,7 +173,7 @@ def correction(fit: xr.DataTree, features: xr.Dataset, *, weights: np.ndarray, s
         To be added to quality; the total first. 0 for a slice without labels.
     """
     rng = np.random.default_rng([seed, 1])
-    parameters = _parameters(fit)
+    parameters = parameter_draws(fit)
     label = features["label"].to_numpy()
     item = np.nonzero(~np.isnan(label).all(axis=1))[0]
     n_draws, n_slices = len(weights), features.sizes["slice"]
@@ -248,7 +248,7 @@ def estimate_rows(
     return pd.DataFrame(rows)[list(ESTIMATE_COLUMNS)]
 
 
-def _parameters(fit: xr.DataTree) -> dict[str, np.ndarray]:
+def parameter_draws(fit: xr.DataTree) -> dict[str, np.ndarray]:
     """Posterior arrays with chain and draw joined in front, always in the same order."""
     posterior = fit["posterior"]
     names = ("level", "weight", "trust", "slice_effect", "model_slice_effect", "item_scale")

@@ -79,7 +79,7 @@ def fit(
     return xr.DataTree.from_dict(
         {
             "/": xr.Dataset(attrs={"criterion": features.attrs["criterion"], "target_accept": target,
-                                   "reruns": attempt, "fast": int(fast), "nutpie": nutpie.__version__}),
+                                   "reruns": attempt, "fast": int(fast), "divergent_share": DIVERGENT_SHARE, "nutpie": nutpie.__version__}),
             "posterior": kept.astype("float32"),
             "sample_stats": stats,
         }

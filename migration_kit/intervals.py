@@ -1,16 +1,18 @@
 """One row of the run's estimates, from draws or from a normal approximation."""
 
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
 ESTIMATE_COLUMNS = (
     "layer", "criterion", "model", "slice", "quantity", "method", "metric", "n_labels",
     "mean", "sd", "lower", "upper", "prob_noninferior",
 )
+# scipy.special would say the same, and cost `preview` a fifth of a second to import.
+NORMAL = NormalDist()
 UNKNOWN = {"mean": np.nan, "sd": np.nan, "lower": np.nan, "upper": np.nan, "prob_noninferior": np.nan}
 
 
@@ -50,11 +52,11 @@ def summarise_normal(mean: float, sd: float, *, interval: float, margin: float |
 
     An sd of NaN (a single observation, say) leaves the mean and nothing else.
     """
-    reach = sd * ndtri((1 + interval) / 2)
+    reach = sd * NORMAL.inv_cdf((1 + interval) / 2)
     if margin is None or np.isnan(sd):
         probability = np.nan
     else:
-        probability = float(ndtr((mean + margin) / sd)) if sd > 0 else float(mean > -margin)
+        probability = NORMAL.cdf((mean + margin) / sd) if sd > 0 else float(mean > -margin)
     return {
         "mean": float(mean),
         "sd": float(sd),

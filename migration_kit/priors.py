@@ -16,9 +16,9 @@ class Prior:
 
 
 LEVEL_CENTRE = Prior(
-    "a0", "Normal(0, 1.5)", 1.5, "where the models' levels lie: 95% of rates between 0.2% and 99.8%, so next to nothing")
+    "a0", "Normal(0, 1.5)", 1.5, "where the models' levels lie: 95% of rates between 0.2% and 99.8%")
 LEVEL = Prior(
-    "α[m]", "a0 + 1.5·Normal(0, 1)", 1.5, "each model has its own level: pooling them narrowed intervals and lost coverage")
+    "α[m]", "a0 + 1.5·Normal(0, 1)", 1.5, "each model has its own level: pooled ones lost coverage")
 METRIC_WEIGHT = Prior(
     "σ_b", "HalfNormal(1)", 1.0, "b[k] = σ_b·Normal(0, 1): the metrics share one scale, learned from the labels")
 METRIC_TRUST = Prior(
@@ -29,7 +29,7 @@ SLICE_BY_MODEL = Prior(
     "v[m,s]", "σ_v·Student-t(4), σ_v ~ HalfNormal(0.5)", 0.5, "a model may be weak in one slice only")
 ITEM_SHARE = Prior(
     "λ[m]²/(1+λ[m]²)", "0.9·logistic(Logistic(0, 1) + 0.5·Normal(0, 1))", 0.9,
-    "share of an output's unexplained luck that belongs to the item, uniform from 0 to 0.9: an item is hard for all models")
+    "share of what metrics leave open that belongs to the item: an item is hard for all models")
 
 ALL = (LEVEL_CENTRE, LEVEL, METRIC_WEIGHT, METRIC_TRUST, SLICE, SLICE_BY_MODEL, ITEM_SHARE)
 SLICE_TAIL = 4

@@ -135,7 +135,8 @@ def _draw_prevalence(
         return _dirichlet(table.sum(axis=0), draws=draws, rng=rng)
     within = _dirichlet(table, draws=draws, rng=rng)
     weights = share if np.isnan(count).any() else _dirichlet(count, draws=draws, rng=rng)
-    weights = weights / np.maximum(weights.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
+    total = weights.sum(axis=-1, keepdims=True)
+    weights = np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
     return (np.broadcast_to(weights, (draws, len(table)))[:, :, None] * within).sum(axis=1)
 
 

@@ -1,0 +1,104 @@
+"""Checks of a fitted criterion: did sampling work, do predictions match labels, do metrics err alike?"""
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from migration_kit.checks import CheckResult, correction_check
+from migration_kit.estimands import contrast
+from migration_kit.metric_errors import metric_error_draws
+from migration_kit.plan import Plan
+from migration_kit.predictive import labelled_predictions, predictive_cells
+
+LARGEST_RHAT = 1.01
+SMALLEST_ESS = 400
+
+
+def sampling_check(fit: xr.DataTree, draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> CheckResult:
+    """R-hat, effective sample size and divergences of every quality and contrast that is reported."""
+    quantities = xr.Dataset(
+        {
+            "quality": draws["calibrated"],
+            "contrast": contrast(draws["calibrated"], incumbent=plan.incumbent, better=features.attrs["better"])
+            .rename(model="candidate"),
+        }
+    )
+    rhat = max(float(values.max()) for values in az.rhat(quantities).data_vars.values())
+    sizes = [az.ess(quantities, method=kind) for kind in ("bulk", "tail")]
+    ess = min(float(values.min()) for size in sizes for values in size.data_vars.values())
+    diverging, allowed = float(fit["sample_stats"]["diverging"].mean()), fit.attrs["divergent_share"]
+    passed = rhat < LARGEST_RHAT and ess > SMALLEST_ESS and diverging <= allowed
+    few = " With fewer draws (fast) the effective sample size is smaller than a decision asks for." if (
+        fit.attrs.get("fast") and ess <= SMALLEST_ESS) else ""
+    return CheckResult(
+        "sampling", passed,
+        f"Largest R-hat {rhat:.3f} (below {LARGEST_RHAT}), smallest effective sample size {ess:.0f} (above "
+        f"{SMALLEST_ESS}), divergent draws {diverging:.2%} (at most {allowed:.1%}).{few}",
+        features.attrs["criterion"], blocks=not fit.attrs.get("fast"),
+        table=pd.DataFrame([{"rhat": rhat, "ess": ess, "divergent_share": diverging}]))
+
+
+def fit_checks(fit: xr.DataTree, draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> list[CheckResult]:
+    """Checks of a fitted criterion: sampling, predictions against labels, equal metric error, correction.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `inference.fit`.
+    draws : Dataset
+        From `estimands.quality`.
+    features : Dataset
+    plan : Plan
+
+    Returns
+    -------
+    list of CheckResult
+        Worry about each that did not pass; one that ``blocks`` leaves no verdict but ``collect``.
+    """
+    criterion, seed = features.attrs["criterion"], plan.sampling.seed
+    cells = predictive_cells(labelled_predictions(fit, features, seed=seed), features, interval=plan.sampling.interval)
+    return [
+        sampling_check(fit, draws, features, plan),
+        _predictive(cells, criterion),
+        _metric_error(fit, features, plan),
+        correction_check(draws, features, plan),
+    ]
+
+
+def _predictive(cells: pd.DataFrame, criterion: str) -> CheckResult:
+    name = "predictions match labels"
+    if cells.empty:
+        return CheckResult(name, None, "No cell holds five labels to hold predictions against.", criterion)
+    worst = cells.loc[cells["tail_probability"].idxmin()]
+    outside = int(((cells["judged"] < cells["lower"]) | (cells["judged"] > cells["upper"])).sum())
+    # Many cells are looked at; Bonferroni keeps the chance of a false alarm at one in twenty.
+    passed = bool(worst["tail_probability"] * len(cells) > 0.05)
+    text = (f"{outside} of {len(cells)} cells of model × slice and model × metric level lie outside their interval; "
+            f"farthest is {worst['model']}, {worst['of']} {worst['cell']}: judged good {worst['judged']:.0%} of "
+            f"{worst['n']}, predicted {worst['predicted']:.0%}.")
+    return CheckResult(name, passed, text, criterion, table=cells)
+
+
+def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckResult:
+    name = "metric error is equal across models"
+    primary, criterion = features.attrs["primary_metric"], features.attrs["criterion"]
+    draws = metric_error_draws(fit, features, seed=plan.sampling.seed)
+    tails = [(1 - plan.sampling.interval) / 2, (1 + plan.sampling.interval) / 2]
+    rows = []
+    for model in plan.candidates:
+        for error in draws[primary, plan.incumbent].keys() & draws[primary, model].keys():
+            difference = draws[primary, model][error] - draws[primary, plan.incumbent][error]
+            lower, upper = np.quantile(difference, tails)
+            rows.append({"model": model, "error": error.replace("_", " "), "difference": difference.mean(),
+                         "lower": lower, "upper": upper})
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return CheckResult(name, None, f"{primary} gives verdicts for some models and scores for others.", criterion)
+    differs = table[(table["lower"] > 0) | (table["upper"] < 0)]
+    worst = table.loc[table["difference"].abs().idxmax()]
+    text = (f"{primary} errs differently for {len(set(differs['model']))} of {len(plan.candidates)} candidates; "
+            f"largest difference to the incumbent: {worst['error']} of {worst['model']} {worst['difference']:+.2f} "
+            f"({worst['lower']:+.2f} to {worst['upper']:+.2f}). Calibration allows for it, a raw comparison does not.")
+    return CheckResult(name, differs.empty, text, criterion,
+                       models=tuple(dict.fromkeys(differs["model"])), table=table)

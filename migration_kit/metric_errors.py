@@ -1,0 +1,88 @@
+"""How metrics err against people, model by model, derived from the calibration model."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from migration_kit.estimands import group_items, population_draws
+
+MOST_DRAWS = 1000
+
+
+def metric_errors(fit: xr.DataTree, features: xr.Dataset, *, interval: float, seed: int) -> pd.DataFrame:
+    """True and false positive rates of verdicts, rank correlation of scores, over all items of the test set.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `inference.fit`.
+    features : Dataset
+        The criterion's features.
+    interval : float
+        Probability of the intervals.
+    seed : int
+        Seed of the bootstrap weights.
+
+    Returns
+    -------
+    DataFrame
+        model, metric, true_positive, tp_lower, tp_upper, false_positive, fp_lower, fp_upper for metrics of values 0
+        and 1; rank_correlation, rc_lower, rc_upper (Somers' D of the score given the human judgment, −1 to 1) for the
+        others; NaN elsewhere. Worry about a metric whose two rates are near each other, or a correlation near 0: it
+        does not tell good outputs from bad ones.
+    """
+    draws = metric_error_draws(fit, features, seed=seed)
+    tails = [(1 - interval) / 2, (1 + interval) / 2]
+    rows = []
+    for (metric, model), found in draws.items():
+        row = {"model": model, "metric": metric}
+        for name, short in (("true_positive", "tp"), ("false_positive", "fp"), ("rank_correlation", "rc")):
+            values = found.get(name, np.array([np.nan]))
+            lower, upper = np.quantile(values, tails)
+            row |= {name: float(values.mean()), f"{short}_lower": float(lower), f"{short}_upper": float(upper)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def metric_error_draws(
+    fit: xr.DataTree, features: xr.Dataset, *, seed: int
+) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """Return draws of each metric's errors: (metric, model) to true_positive and false_positive, or rank_correlation."""
+    fit = _thin(fit)
+    population = group_items(features, seed=seed)
+    value = features["value"].to_numpy()[population.item]
+    parts: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
+    for chunk in population_draws(fit, features, traffic=False, seed=seed, population=population):
+        weight = chunk.weight * chunk.slice_weight[:, population.slice_index]
+        for m, model in enumerate(features["model"].to_numpy()):
+            for k, metric in enumerate(features["metric"].to_numpy()):
+                known = ~np.isnan(value[:, m, k])
+                good = weight[:, known] * chunk.quality[:, known, m]
+                bad = weight[:, known] - good
+                found = _errors(value[known, m, k], good, bad)
+                store = parts.setdefault((metric, model), {})
+                for name, draws in found.items():
+                    store.setdefault(name, []).append(draws)
+    return {key: {name: np.concatenate(draws) for name, draws in found.items()} for key, found in parts.items()}
+
+
+def _errors(value: np.ndarray, good: np.ndarray, bad: np.ndarray) -> dict[str, np.ndarray]:
+    if np.isin(value, (0, 1)).all():
+        says_good = value == 1
+        return {"true_positive": good[:, says_good].sum(axis=1) / good.sum(axis=1),
+                "false_positive": bad[:, says_good].sum(axis=1) / bad.sum(axis=1)}
+    order = np.argsort(value)
+    ranked = value[order]
+    good, bad = good[:, order], bad[:, order]
+    below = np.concatenate([np.zeros((len(bad), 1)), bad.cumsum(axis=1)], axis=1)
+    first, last = np.searchsorted(ranked, ranked, side="left"), np.searchsorted(ranked, ranked, side="right")
+    beaten = (below[:, first] + below[:, last]) / 2
+    chance = (good * beaten).sum(axis=1) / (good.sum(axis=1) * bad.sum(axis=1))
+    return {"rank_correlation": 2 * chance - 1}
+
+
+def _thin(fit: xr.DataTree) -> xr.DataTree:
+    """Keep about a thousand draws: rates are read to two digits."""
+    posterior = fit["posterior"].to_dataset()
+    step = max(1, posterior.sizes["chain"] * posterior.sizes["draw"] // MOST_DRAWS)
+    return xr.DataTree.from_dict({"posterior": posterior.isel(draw=slice(None, None, step))})

@@ -1,0 +1,104 @@
+"""A first answer in a second: gates from verdict strata, without the calibration model."""
+
+import numpy as np
+import xarray as xr
+
+from migration_kit.data import EvalData
+from migration_kit.features import build_features, label_rows
+from migration_kit.intervals import summarise
+from migration_kit.plan import CriterionSpec, Plan
+from migration_kit.strata import verdict_draws
+
+RARER_NEEDED = 10
+BLIND_ALLOWED = 0.05
+NOT_LOOKED_AT = "slices and requirements are not looked at"
+
+
+def preview(plan: Plan, data: EvalData) -> dict:
+    """Answer from labels and the verdicts of each criterion's primary metric, weighted by traffic.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    data : EvalData
+        The plan's data.
+
+    Returns
+    -------
+    dict
+        ``criteria``: criterion, margin and ``models``, each with model, labels, quality, lower, upper, contrast,
+        contrast_lower, contrast_upper (positive is better than the incumbent) and prob_noninferior; NaN where there is
+        nothing to say · ``verdicts``: by candidate, "likely switch", "likely keep" or "collect", and why. Requirements
+        and slices are left to `run`.
+    """
+    parts, reasons = [], []
+    for criterion in plan.criteria:
+        features = build_features(data, plan, criterion.id)
+        draws = verdict_draws(features, traffic=True, seed=plan.sampling.seed)
+        parts.append({
+            "criterion": criterion.id,
+            "margin": criterion.margin,
+            "models": [_row(draws.sel(model=model), criterion, plan) for model in plan.model_ids],
+        })
+        if criterion.role == "gate":
+            reasons += _too_little(features)
+    gates = {part["criterion"]: part["models"] for part in parts if part["margin"] is not None}
+    verdicts = {}
+    for position, candidate in enumerate(plan.candidates, start=1):
+        holds = {name: models[position]["prob_noninferior"] for name, models in gates.items()}
+        verdicts[candidate] = _verdict(holds, assurance=plan.decision.assurance, reasons=reasons)
+    return {"criteria": parts, "verdicts": verdicts}
+
+
+def _row(draws: xr.Dataset, criterion: CriterionSpec, plan: Plan) -> dict:
+    model, interval = str(draws["model"].item()), plan.sampling.interval
+    quality = summarise(draws["quality"].to_numpy(), interval=interval)
+    drawn = draws["contrast"].to_numpy() if model != plan.incumbent else np.empty(0)
+    contrast = summarise(drawn, interval=interval, margin=criterion.margin)
+    return {
+        "model": model,
+        "labels": int(draws["n_labels"].sel(quantity="quality")),
+        "quality": quality["mean"],
+        "lower": quality["lower"],
+        "upper": quality["upper"],
+        "contrast": contrast["mean"],
+        "contrast_lower": contrast["lower"],
+        "contrast_upper": contrast["upper"],
+        "prob_noninferior": contrast["prob_noninferior"],
+    }
+
+
+def _verdict(holds: dict[str, float], *, assurance: float, reasons: list[str]) -> str:
+    """Say what a candidate's gates point to; ``holds`` is the probability of each to hold, NaN without labels."""
+    unknown = [name for name, probability in holds.items() if np.isnan(probability)]
+    reasons = [*reasons, *(f"{name}: no item judged for both models" for name in unknown)]
+    if reasons:
+        return f"collect: {'; '.join(reasons)}"
+    worst = min(holds, key=holds.get)
+    if 1 - holds[worst] >= assurance:
+        return f"likely keep: {worst} is worse by more than the margin with probability {_chance(1 - holds[worst])}"
+    # Criteria are looked at apart, so only this bound on all of them holds without further assumption.
+    bound = max(0.0, 1 - sum(1 - probability for probability in holds.values()))
+    told = f"all gates hold with probability {_chance(bound)} or more"
+    if bound >= assurance:
+        return f"likely switch: {told}; {NOT_LOOKED_AT}"
+    return f"collect: {told}, asked is {assurance:g}; {worst} is the weakest with {_chance(holds[worst])}; {NOT_LOOKED_AT}"
+
+
+def _chance(probability: float) -> str:
+    """Two digits, rounded down: 0.95 is never shown for less, nor 1.00 for what draws cannot be sure of."""
+    return f"{min(np.floor(100 * probability + 1e-9), 99) / 100:.2f}"
+
+
+def _too_little(features: xr.Dataset) -> list[str]:
+    """Say why the labels of a gate cannot carry an answer; empty where they can."""
+    rows, name = label_rows(features), features.attrs["criterion"]
+    rarer = int(min((rows["y"] == 0).sum(), (rows["y"] == 1).sum()))
+    blind = 1 - float(features["share"].to_numpy()[np.unique(rows["slice_index"].to_numpy())].sum())
+    reasons = []
+    if rarer < RARER_NEEDED:
+        reasons.append(f"{name}: {rarer} labels of the rarer kind, at least {RARER_NEEDED} are needed")
+    if blind > BLIND_ALLOWED:
+        reasons.append(f"{name}: slices without labels hold {blind:.0%} of traffic")
+    return reasons
