@@ -75,7 +75,8 @@ def correction_check(draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> Che
     apart = table[table["ratio"] > DISAGREEMENT]
     worst = table.loc[table["ratio"].idxmax()]
     text = (f"The correction by residuals moves the contrast of {worst['model']} most: by "
-            f"{100 * worst['difference']:+.1f} points, {worst['ratio']:.1f} times its standard deviation (at most {DISAGREEMENT:g}).")
+            f"{100 * worst['difference']:+.1f} points, {worst['ratio']:.1f} times its standard deviation "
+            f"(at most {DISAGREEMENT:g}).")
     return CheckResult("calibrated and corrected agree", apart.empty, text, features.attrs["criterion"],
                        models=tuple(apart["model"]), table=table)
 

@@ -18,6 +18,7 @@ TOTAL = "all"
 MOST_GROUPS = 20_000
 CELLS_AT_ONCE = 2_000_000
 PSEUDO_ITEMS = 2
+PSEUDO_CHOICES = 64
 
 
 class Population(NamedTuple):
@@ -107,7 +108,7 @@ def predict(parameters: dict[str, np.ndarray], features: xr.Dataset, item: np.nd
 
 
 def slice_weights(features: xr.Dataset, *, traffic: bool, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Weights of the slices, dims (draw, slice): fixed for shares, Dirichlet for counts, the items' own mix otherwise."""
+    """Weights of the slices, dims (draw, slice): shares as they are; counts, and the test set's mix, as Dirichlet."""
     counts = features["count"].to_numpy()
     if not traffic:
         counts = np.bincount(features["slice_index"].to_numpy(), minlength=features.sizes["slice"]).astype(float)
@@ -203,15 +204,17 @@ def correction(fit: xr.DataTree, features: xr.Dataset, *, weights: np.ndarray, s
 
 
 def _pseudo_residuals(parameters, features: xr.Dataset, *, rows: slice, rng: np.random.Generator) -> np.ndarray:
-    """Residuals of items invented by the model, dims (draw, pseudo-item, model): right on average, with its own spread."""
-    picked = rng.integers(0, features.sizes["item"], size=PSEUDO_ITEMS)
-    expected = predict(parameters, features, picked, rows=rows)
-    pool = features["pool"].to_numpy()[picked]
-    scale = np.einsum("imp,dp->dim", pool, parameters["item_scale"][rows])
+    """Residuals of items drawn and judged by the model, dims (draw, pseudo-item, model): 0 on average."""
+    candidates = rng.integers(0, features.sizes["item"], size=PSEUDO_CHOICES)
+    expected = predict(parameters, features, candidates, rows=rows)
+    chosen = rng.integers(0, PSEUDO_CHOICES, size=(len(expected), PSEUDO_ITEMS))
+    expected = np.take_along_axis(expected, chosen[:, :, None], axis=1)
+    pool = features["pool"].to_numpy()[candidates[chosen]]
+    scale = np.einsum("dimp,dp->dim", pool, parameters["item_scale"][rows])
     hardness = rng.standard_normal(expected.shape[:2])[:, :, None]
     luck = rng.standard_normal(expected.shape)
     # Identical outputs share their luck: each takes that of its first twin.
-    luck = np.take_along_axis(luck, np.broadcast_to(pool.argmax(axis=2), expected.shape), axis=2)
+    luck = np.take_along_axis(luck, pool.argmax(axis=3), axis=2)
     latent = np.sqrt(1 + scale**2) * ndtri(np.clip(expected, 1e-12, 1 - 1e-12)) + scale * hardness
     return (latent + luck > 0) - expected
 

@@ -59,17 +59,18 @@ def fit(
     -------
     DataTree
         ``posterior`` (chain, draw, …), see `calibration.build_model`; ``sample_stats``. Attributes: target_accept,
-        reruns, fast. Worry when divergences exceed 0.1% after the automatic second try.
+        divergent_share (the largest allowed), fast. Worry when divergences exceed 0.1% after the automatic second try.
     """
     compiled = compiled or compile_model([features])
     rows = label_rows(features)
     if not compiled.shape.holds(rows):
         raise ValueError(f"the model was compiled for {compiled.shape}, the criterion has {shape_of([rows])}")
     sampler = compiled.sampler.with_data(**model_data(rows, compiled.shape))
-    for attempt, target in enumerate((TARGET_ACCEPT, TARGET_ACCEPT_AGAIN)):
+    target = TARGET_ACCEPT
+    tree = _sample(sampler, sampling, target=target, fast=fast)
+    if float(tree["sample_stats"]["diverging"].mean()) > DIVERGENT_SHARE:
+        target = TARGET_ACCEPT_AGAIN
         tree = _sample(sampler, sampling, target=target, fast=fast)
-        if float(tree["sample_stats"]["diverging"].mean()) <= DIVERGENT_SHARE:
-            break
     posterior = tree["posterior"].to_dataset()
     kept = posterior.drop_vars([name for name in INNER if name in posterior], errors="ignore")
     kept = kept.drop_dims([dim for dim in kept.dims if dim.startswith("hardness")], errors="ignore")
@@ -79,7 +80,7 @@ def fit(
     return xr.DataTree.from_dict(
         {
             "/": xr.Dataset(attrs={"criterion": features.attrs["criterion"], "target_accept": target,
-                                   "reruns": attempt, "fast": int(fast), "divergent_share": DIVERGENT_SHARE, "nutpie": nutpie.__version__}),
+                                   "fast": int(fast), "divergent_share": DIVERGENT_SHARE}),
             "posterior": kept.astype("float32"),
             "sample_stats": stats,
         }

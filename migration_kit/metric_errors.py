@@ -47,7 +47,7 @@ def metric_errors(fit: xr.DataTree, features: xr.Dataset, *, interval: float, se
 def metric_error_draws(
     fit: xr.DataTree, features: xr.Dataset, *, seed: int
 ) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """Return draws of each metric's errors: (metric, model) to true_positive and false_positive, or rank_correlation."""
+    """Draw each metric's errors: (metric, model) to true_positive and false_positive, or rank_correlation."""
     fit = _thin(fit)
     population = group_items(features, seed=seed)
     value = features["value"].to_numpy()[population.item]

@@ -83,7 +83,8 @@ def _verdict(holds: dict[str, float], *, assurance: float, reasons: list[str]) -
     told = f"all gates hold with probability {_chance(bound)} or more"
     if bound >= assurance:
         return f"likely switch: {told}; {NOT_LOOKED_AT}"
-    return f"collect: {told}, asked is {assurance:g}; {worst} is the weakest with {_chance(holds[worst])}; {NOT_LOOKED_AT}"
+    weakest = f"{worst} is the weakest with {_chance(holds[worst])}"
+    return f"collect: {told}, asked is {assurance:g}; {weakest}; {NOT_LOOKED_AT}"
 
 
 def _chance(probability: float) -> str:

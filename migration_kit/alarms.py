@@ -1,0 +1,46 @@
+"""Which metrics would have misled when believed alone."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from migration_kit.crosschecks import raw_draws
+from migration_kit.estimands import TOTAL, contrast
+from migration_kit.plan import Plan
+
+ALARM_PROBABILITY = 0.95
+
+
+def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], plan: Plan) -> pd.DataFrame:
+    """Name every metric whose own contrast has the opposite sign of the calibrated one.
+
+    Returns
+    -------
+    DataFrame
+        criterion, metric, model, raw, calibrated, prob_opposite, alarm, text. An alarm is a probability of at least
+        0.95 that the two differ in sign: believed alone, the metric would have misled.
+    """
+    rows = []
+    for criterion, of_criterion in draws.items():
+        spec = plan.criterion(criterion)
+        calibrated = contrast(of_criterion["calibrated"].sel(slice=TOTAL), incumbent=plan.incumbent, better=spec.better)
+        raw = raw_draws(features[criterion], plan, traffic=True, draws=4000, seed=plan.sampling.seed)
+        for metric in raw["metric"].to_numpy():
+            for model in plan.candidates:
+                one, other = raw.sel(metric=metric, model=model).to_numpy(), calibrated.sel(model=model).to_numpy()
+                if np.isnan(one).any():
+                    continue
+                up, better = (one > 0).mean(), (other > 0).mean()
+                opposite = float(up * (1 - better) + (1 - up) * better)
+                text = (f"{metric} says {model} is {_word(one)} than {plan.incumbent} on {criterion} (raw difference "
+                        f"{one.mean():+.3g}); calibrated against people it is {_word(other)} "
+                        f"({100 * other.mean():+.1f} points). Probability that the signs differ: {opposite:.2f}.")
+                rows.append({"criterion": criterion, "metric": metric, "model": model, "raw": one.mean(),
+                             "calibrated": other.mean(), "prob_opposite": opposite,
+                             "alarm": opposite >= ALARM_PROBABILITY, "text": text})
+    columns = ["criterion", "metric", "model", "raw", "calibrated", "prob_opposite", "alarm", "text"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _word(contrasts: np.ndarray) -> str:
+    return "better" if contrasts.mean() > 0 else "worse"

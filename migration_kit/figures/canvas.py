@@ -1,0 +1,160 @@
+"""The look of every figure: paper, palette, labels, and the form in which a notebook shows it."""
+
+import functools
+import io
+import warnings
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from migration_kit.wording import wrapped
+
+P = ParamSpec("P")
+WIDTH = 7.6
+DOTS_PER_INCH = 200
+INK, SOFT, LINE, LOSS = "#1c2226", "#5b666e", "#d5dada", "#a8321f"
+INCUMBENT = "#767676"
+# Position 7 of the palette is grey, which belongs to the incumbent.
+CANDIDATES = [colour for place, colour in enumerate(sns.color_palette("colorblind").as_hex()) if place != 7]
+MARKERS = "oDs^vP"
+STYLE = sns.axes_style("ticks") | {
+    "text.parse_math": False,  # a "$" in a name is a "$"
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.labelcolor": SOFT,
+    "axes.edgecolor": SOFT,
+    "axes.unicode_minus": True,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "xtick.color": SOFT,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 9.0,
+    "ytick.left": False,
+    "text.color": INK,
+    "ytick.labelcolor": INK,
+    "figure.facecolor": "white",
+}
+
+
+class Picture(Figure):
+    """A figure that a notebook shows with its description and caption, as `display(picture)`.
+
+    Attributes
+    ----------
+    alt_text : str
+        What the figure shows, with its numbers, for those who do not see it.
+    caption : str
+        What the reader looks at and in which unit.
+    """
+
+    alt_text: str = ""
+    caption: str = ""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        content = io.BytesIO()
+        with mpl.rc_context(STYLE), warnings.catch_warnings():
+            # A letter that the font lacks is drawn as a box: the description holds it.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            self.savefig(content, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
+        kind = "image/png"
+        return {kind: b64encode(content.getvalue()).decode()}, {kind: {"alt": self.alt_text, "caption": self.caption}}
+
+
+def styled(draw: Callable[P, Picture]) -> Callable[P, Picture]:
+    """Draw in the style of the house, whatever the notebook's own settings are."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Picture:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def picture(height: float, *, rows: int = 1, columns: int = 1, share_x: bool = True) -> tuple[Picture, list[Axes]]:
+    """Return an empty figure of the page's width and `height` inches, with its axes row by row."""
+    figure = Picture(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=share_x, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def colours(models: Sequence[str], *, incumbent: str) -> dict[str, str]:
+    """Return a colour for each model, the incumbent grey; more candidates than colours begin anew."""
+    others = [model for model in models if model != incumbent]
+    return {incumbent: INCUMBENT} | {model: CANDIDATES[n % len(CANDIDATES)] for n, model in enumerate(others)}
+
+
+def markers(models: Sequence[str], *, incumbent: str) -> dict[str, str]:
+    """Return a marker for each model; the incumbent's is the circle."""
+    others = [model for model in models if model != incumbent]
+    return {incumbent: "o"} | {model: MARKERS[(n + 1) % len(MARKERS)] for n, model in enumerate(others)}
+
+
+def name_rows(axes: Axes, names: Sequence[str], *, width: int = 24) -> None:
+    """Name the rows of a figure from top to bottom."""
+    axes.set_yticks(range(len(names)), [wrapped(name, width) for name in names])
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+
+
+def scale(axes: Axes, label: str, *, contrast: bool) -> None:
+    """Count the horizontal axis in points or percent."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
+    axes.xaxis.set_major_formatter(FuncFormatter(_in_points if contrast else _in_percent))
+    axes.set_xlabel(label)
+    axes.grid(axis="x", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _in_points(value: float, _: int = 0) -> str:
+    number = round(100 * value, 6)
+    return "0" if not number else f"{number:+g}".replace("-", "−")
+
+
+def _in_percent(value: float, _: int = 0) -> str:
+    return f"{round(100 * value, 6):g}%".replace("-", "−")
+
+
+def draw_rows(axes: Axes, rows: pd.DataFrame, *, width: int = 24) -> None:
+    """Draw a point with its interval in each row and name it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        label, mean, lower, upper, colour, and marker, hollow, note (text at the right end) where wanted. A row whose
+        mean is NaN says "not known".
+    """
+    for place, row in enumerate(rows.to_dict("records")):
+        if pd.isna(row["mean"]):
+            axes.text(0.02, place, "not known", transform=axes.get_yaxis_transform(), color=SOFT, va="center",
+                      style="italic", fontsize=8.5)
+            continue
+        if not pd.isna(row["lower"]):
+            axes.plot([row["lower"], row["upper"]], [place, place], color=row["colour"], linewidth=2.2,
+                      solid_capstyle="butt", zorder=3)
+        face = "white" if row.get("hollow") else row["colour"]
+        axes.plot([row["mean"]], [place], marker=row.get("marker") or "o", color=row["colour"], markerfacecolor=face,
+                  markersize=6.5, markeredgewidth=1.4, zorder=4)
+        if row.get("note"):
+            axes.text(1.015, place, row["note"], transform=axes.get_yaxis_transform(), va="center", fontsize=8.5,
+                      linespacing=1.25)
+    name_rows(axes, rows["label"].tolist(), width=width)
+
+
+def hide_spare(axes: Sequence[Axes], used: int) -> None:
+    """Leave out the panels that a grid has beyond those needed."""
+    for spare in axes[used:]:
+        spare.set_visible(False)

@@ -1,0 +1,122 @@
+"""Numbers and names as a reader meets them, the same in figures, tables and sentences."""
+
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:=^\"'])")
+DASH = "–"
+
+
+class Said(str):
+    """Markdown text that a notebook shows as such, as `display(said)`; names in it went through `safe`."""
+
+    __slots__ = ()
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def safe(text: object) -> str:
+    """Return a text of unknown origin so that Markdown shows it letter by letter, on one line."""
+    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def short(text: object, width: int = 40) -> str:
+    """Return a text on one line of at most `width` letters; what is left out is marked."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
+
+
+def wrapped(text: object, width: int = 24, *, lines: int = 2) -> str:
+    """Return a name broken into at most `lines` lines, for a label in a figure."""
+    return "\n".join(textwrap.wrap(short(text, width * lines), width, break_on_hyphens=True)) or " "
+
+
+def unknown(value: float | None) -> bool:
+    """Tell whether there is no number."""
+    return value is None or math.isnan(value)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """Return a number with its sign, a real minus, and no sign on what rounds to 0."""
+    if unknown(value):
+        return DASH
+    text = f"{value:+.{digits}f}"
+    return text[1:] if not float(text) else text.replace("-", "−")
+
+
+def points(value: float, *, unit: bool = False) -> str:
+    """Return a contrast on the 0..1 scale in percentage points: "+2.1", or "+2.1 points"."""
+    text = signed(math.nan if unknown(value) else 100 * value)
+    return text if not unit or text == DASH else f"{text} points"
+
+
+def size(value: float) -> str:
+    """Return the size of a difference on the 0..1 scale: "2.1 points", "3 points" where it is whole."""
+    number = round(100 * abs(value), 1)
+    text = f"{number:.0f}" if number == int(number) else f"{number:.1f}"
+    return f"{text} point{'' if text == '1' else 's'}"
+
+
+def percent(value: float) -> str:
+    """Return a rate on the 0..1 scale: "65.1%"."""
+    return DASH if unknown(value) else f"{100 * value:.1f}%".replace("-", "−")
+
+
+def chance(value: float) -> str:
+    """Return a probability, never as certainty: "97.3%", ">99.9%", "<0.1%"."""
+    if unknown(value):
+        return DASH
+    if value >= 0.9995:
+        return ">99.9%"
+    return "<0.1%" if value < 0.0005 else f"{100 * value:.1f}%"
+
+
+def share(value: float) -> str:
+    """Return a share without decimals where they say nothing: "80%", "0.4%"."""
+    if unknown(value):
+        return DASH
+    return f"{100 * value:.0f}%" if value >= 0.0995 or value == 0 else f"{100 * value:.1f}%"
+
+
+def span(lower: float, upper: float, *, rate: bool = False) -> str:
+    """Return the two ends of an interval: contrasts in points, rates in percent."""
+    if unknown(lower) or unknown(upper):
+        return DASH
+    return f"{percent(lower)} to {percent(upper)}" if rate else f"{points(lower)} to {points(upper)}"
+
+
+def level(probability: float) -> str:
+    """Return the name of an interval: "95% interval"."""
+    return f"{100 * probability:g}% interval"
+
+
+def amount(value: float) -> str:
+    """Return a count with thousands set apart; three leading digits where it was computed from a rate."""
+    if unknown(value):
+        return DASH
+    rounded = round(value, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:,.2g}"
+
+
+def number(value: float) -> str:
+    """Return a plain number with sensible digits and a real minus."""
+    return DASH if unknown(value) else f"{value:,.4g}".replace("-", "−")
+
+
+def counted(n: float, what: str, many: str | None = None) -> str:
+    """Return a count with its noun: "1 item", "3,000 items"."""
+    return f"{n:,.0f} {what if n == 1 else many or what + 's'}"
+
+
+def listed(names: Sequence[str], *, last: str = "and") -> str:
+    """Return names as a list in prose: "a, b and c"."""
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else "none"
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital first letter; escaped and digit starts stay as they are."""
+    return text[:1].upper() + text[1:]
