@@ -24,8 +24,9 @@ def small_plan(
     sampling: Mapping[str, float] | None = None,
     **criterion: object,
 ) -> Plan:
-    """A plan with one gate, `correct`, margin 0.03; keyword arguments change keys of the criterion."""
-    details = {"id": "correct", "role": "gate", "metrics": list(metrics), "margin": 0.03} | criterion
+    """A plan with one gate, `correct`, margin 0.03; keyword arguments change its keys, None removes one."""
+    gate = {"id": "correct", "role": "gate", "metrics": list(metrics), "margin": 0.03}
+    details = {key: value for key, value in (gate | criterion).items() if value is not None}
     return Plan.model_validate(
         {
             "title": "Small",
@@ -33,7 +34,8 @@ def small_plan(
             "data": {"items": {"path": "items.csv"}, "scores": {"path": "scores.csv"}},
             "metrics": [{"id": name, "better": metric_better} for name in metrics],
             "slices": ["region"] if slices else [],
-            "criteria": [{key: value for key, value in details.items() if value is not None}],
+            # A plan needs a gate, also where the criterion of the test is none.
+            "criteria": [details, *([] if details["role"] == "gate" else [gate | {"id": "gate"}])],
             "sampling": dict(sampling or {}),
         }
     )
@@ -91,7 +93,7 @@ def small_data(
 
 
 def small_features(values: np.ndarray, label: np.ndarray, plan: Plan, **data: object) -> xr.Dataset:
-    """The features of the plan's only criterion; keyword arguments as for `small_data`."""
+    """The features of the plan's first criterion; keyword arguments as for `small_data`."""
     return build_features(small_data(values, label, plan, **data), plan, plan.criteria[0].id)
 
 

@@ -1,0 +1,106 @@
+"""Does the kit recommend the good candidate, and no other, under other seeds? Writes benchmarks/results/support_*.csv.
+
+`data/support` is one draw of a migration with known truth. Here it is drawn anew for every seed, written as tables, read
+by the kit and decided: features, calibration of three gates, requirements, checks, verdict. The check of sampling is
+left out, because fewer draws are taken than a decision asks for. `support_seeds.csv` counts verdicts, `support_reasons.csv`
+what stood behind them.
+
+Run: python benchmarks/support_seeds.py --seeds 50     a stopped run goes on where it was
+"""
+
+import argparse
+import shutil
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+from common import ROOT, code_digest, coverage_table, fit_all, run_replicates, write_result
+
+from migration_kit.alarms import raw_alarms
+from migration_kit.checks import correction_check
+from migration_kit.data import EvalData, load_data
+from migration_kit.data_checks import data_checks
+from migration_kit.decision import decide
+from migration_kit.estimands import TOTAL, estimate_rows, quality
+from migration_kit.features import build_features
+from migration_kit.plan import Plan, load_plan
+from migration_kit.requirements import check_requirements
+from migration_kit.simulate import Simulation, simulate_support
+
+FOLDER = ROOT / "data/support"
+FIRST_SEED = 50_000
+DRAWS = TUNE = 400
+
+
+def read_as_tables(drawn: Simulation) -> tuple[Plan, EvalData]:
+    """Write a simulation as `data/support` is written, and read it with its plan."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(FOLDER / "migration.yml", folder)
+        for name in (field.name for field in fields(drawn)):
+            table = getattr(drawn, name)
+            if name == "traffic":
+                table.to_csv(Path(folder) / f"{name}.csv", index=False)
+            else:
+                table.to_parquet(Path(folder) / f"{name}.parquet", index=False)
+        plan = load_plan(Path(folder) / "migration.yml")
+        return plan, load_data(plan)
+
+
+def replicate(number: int) -> pd.DataFrame:
+    """Simulate and decide; one row a candidate, and one for each of its contrasts and reasons."""
+    seed = FIRST_SEED + number
+    drawn = simulate_support(seed)
+    plan, data = read_as_tables(drawn)
+    features = {gate.id: build_features(data, plan, gate.id) for gate in plan.gates}
+    fits = fit_all(list(features.values()), draws=DRAWS, tune=TUNE, seed=seed)
+    draws = {name: quality(fit, features[name], traffic=True, seed=seed)
+             for name, fit in zip(features, fits, strict=True)}
+    checks = [check for name, one in features.items()
+              for check in (*data_checks(one, plan), correction_check(draws[name], one, plan))]
+    decision = decide(plan, draws, features=features, requirements=check_requirements(plan, data), checks=checks,
+                      alarms=raw_alarms(draws, features, plan))
+    contrasts = pd.concat([
+        estimate_rows(draws[gate.id], features[gate.id], incumbent=plan.incumbent, layer="traffic",
+                      interval=plan.sampling.interval, margin=gate.margin, slice_margin=gate.slice_margin)
+        for gate in plan.gates])
+    contrasts = contrasts[contrasts["quantity"] == "contrast"].merge(
+        drawn.truth[["criterion", "model", "slice", "contrast"]].rename(columns={"contrast": "truth"}),
+        on=["criterion", "model", "slice"])
+    verdicts = [{"model": model, "verdict": one.verdict, "recommended": model == decision.candidate,
+                 "labels_needed": one.labels_needed} for model, one in decision.candidates.items()]
+    reasons = [{"model": model, "verdict": one.verdict, "reason": reason.split(":")[0] if ":" in reason else reason}
+               for model, one in decision.candidates.items() for reason in one.reasons]
+    table = pd.concat({"verdict": pd.DataFrame(verdicts), "reason": pd.DataFrame(reasons), "contrast": contrasts},
+                      names=["kind"]).reset_index("kind")
+    return table.assign(divergent=max(float(fit["sample_stats"]["diverging"].mean()) for fit in fits))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=50)
+    given = parser.parse_args()
+    code = code_digest("alarms", "checks", "data_checks", "decision", "labels_needed", "requirements", "simulate")
+    rows = run_replicates(f"support_seeds-{code}", replicate, given.seeds)
+    once = rows.groupby("replicate")[["cpu_s", "divergent"]].first()
+    print(f"{once['divergent'].mean():.2%} of draws divergent")
+
+    verdicts = rows[rows["kind"] == "verdict"]
+    shares = pd.get_dummies(verdicts["verdict"]).reindex(columns=["switch", "keep", "collect"], fill_value=False)
+    table = pd.concat([verdicts[["model", "recommended"]], shares], axis=1).astype(dict.fromkeys(
+        ["recommended", *shares], float)).groupby("model").mean()
+    needed = verdicts.groupby("model")["labels_needed"].median().rename("median_labels_needed")
+    table = table.join(needed).reset_index().assign(seeds=given.seeds, cpu_s=once["cpu_s"].sum())
+    write_result(table, "support_seeds", seed=FIRST_SEED, code=code)
+
+    reasons = rows[rows["kind"] == "reason"].drop_duplicates(["replicate", "model", "reason"])
+    reasons = reasons.groupby(["model", "verdict", "reason"]).size().rename("seeds_with_it").reset_index()
+    write_result(reasons.assign(seeds=given.seeds), "support_reasons", seed=FIRST_SEED, code=code)
+
+    contrasts = rows[rows["kind"] == "contrast"].assign(slices=lambda r: r["slice"].where(r["slice"] == TOTAL, "each"))
+    table = coverage_table(contrasts, ["criterion", "slices", "model", "method"])
+    write_result(table, "support_coverage", seed=FIRST_SEED, code=code)
+
+
+if __name__ == "__main__":
+    main()

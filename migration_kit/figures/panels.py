@@ -1,0 +1,88 @@
+"""Rows of points with intervals, in panels: the form of most figures."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from migration_kit.figures.canvas import (
+    INK,
+    LOSS,
+    SOFT,
+    Picture,
+    draw_rows,
+    hide_spare,
+    picture,
+    scale,
+    styled,
+)
+from migration_kit.wording import short, size
+
+ROW, FRAME = 0.3, 0.75
+WIDE_LABELS = 34
+
+
+@styled
+def forest(
+    panels: Mapping[str, pd.DataFrame], *, label: str, contrast: bool, columns: int = 1, margin: float | None = None,
+    margin_name: str = "margin",
+) -> Picture:
+    """Draw one panel of rows for each entry, all on one scale.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title to rows as `canvas.draw_rows` takes them, on the 0..1 scale; "" for no title.
+    label : str
+        What the horizontal axis counts, with its unit.
+    contrast : bool
+        Points around a line of no difference; else percent.
+    columns : int
+        Panels beside each other.
+    margin : float, optional
+        Largest loss accepted: drawn as a line, what lies beyond it is shaded.
+    """
+    columns = min(columns, len(panels))
+    grid = math.ceil(len(panels) / columns)
+    longest = max(len(rows) for rows in panels.values())
+    tall = max(1, max(rows["label"].map(lambda text: math.ceil(len(text) / WIDE_LABELS)).max()
+                      for rows in panels.values()))
+    per_row = max(ROW * tall, 0.42 if any("\n" in str(note) for rows in panels.values() for note in rows.get("note", []))
+                  else 0)
+    figure, axes = picture(FRAME + grid * (per_row * longest + 0.55), rows=grid, columns=columns)
+    limits = _limits(panels, contrast=contrast, margin=margin)
+    for number, (here, (title, rows)) in enumerate(zip(axes, panels.items(), strict=False)):
+        draw_rows(here, rows, width=WIDE_LABELS if columns == 1 else 20)
+        here.set_xlim(limits)
+        last = number >= len(panels) - columns
+        scale(here, label if last and (columns == 1 or number == len(panels) - columns) else "", contrast=contrast)
+        here.tick_params(axis="x", labelbottom=last, length=3 if last else 0)
+        here.set_title(short(title, 44 if columns > 1 else 80), pad=14 if contrast else 6)
+        if contrast:
+            _references(here, margin=margin, name=margin_name)
+    hide_spare(axes, len(panels))
+    return figure
+
+
+def _limits(panels: Mapping[str, pd.DataFrame], *, contrast: bool, margin: float | None) -> tuple[float, float]:
+    rows = pd.concat(panels.values())
+    ends = pd.concat([rows["mean"], rows["lower"], rows["upper"], rows.get("truth", pd.Series(dtype=float))]).dropna()
+    low, high = (ends.min(), ends.max()) if len(ends) else (0.0, 1.0)
+    if contrast:
+        low, high = min(low, -(margin or 0), 0.0), max(high, margin or 0, 0.01)
+    room = 0.06 * max(high - low, 0.02)
+    low, high = low - room, high + room
+    return (low, high) if contrast else (max(low, -0.005), min(high, 1.005))
+
+
+def _references(axes: Axes, *, margin: float | None, name: str) -> None:
+    axes.axvline(0, color=INK, linewidth=1, zorder=2)
+    above = axes.get_xaxis_transform()
+    axes.text(0, 1.01, "no difference", transform=above, ha="left", va="bottom", fontsize=7.5, color=SOFT)
+    if margin:
+        left = axes.get_xlim()[0]
+        axes.axvspan(left, -margin, color=LOSS, alpha=0.06, linewidth=0, zorder=0)
+        axes.axvline(-margin, color=LOSS, linewidth=1.2, linestyle=(0, (4, 2)), zorder=2)
+        axes.text(-margin, 1.01, f"{name} −{size(margin).split()[0]} ", transform=above, ha="right", va="bottom",
+                  fontsize=7.5, color=LOSS)

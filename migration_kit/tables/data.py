@@ -1,0 +1,130 @@
+"""Tables of stages 01 and 02: the plan, the data, requirements, answers that flip."""
+
+import pandas as pd
+from great_tables import GT
+
+from migration_kit.data import EvalData
+from migration_kit.plan import Plan
+from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid, mark
+from migration_kit.wording import DASH, amount, chance, percent, points, share, size, unknown
+
+
+def models(plan: Plan) -> GT:
+    """Every model with its prompt, settings, retirement and facts as the plan states them."""
+    facts = list(dict.fromkeys(name for model in _models(plan) for name in model.facts))
+    rows = [
+        [model.id, "incumbent" if model.id == plan.incumbent else "candidate", model.prompt or DASH,
+         model.settings or DASH, str(model.retires or DASH), *(_fact(model.facts.get(name)) for name in facts)]
+        for model in _models(plan)
+    ]
+    columns = [("model", NAME), ("role", TEXT), ("prompt", TEXT), ("settings", TEXT), ("retires", TEXT),
+               *((name, TEXT) for name in facts)]
+    kept = [place for place in range(len(columns)) if place < 2 or any(row[place] != DASH for row in rows)]
+    return grid([columns[place] for place in kept], [[row[place] for place in kept] for row in rows],
+                title="Models, as the plan states them")
+
+
+def criteria(plan: Plan) -> GT:
+    """Every criterion with question, role, margins and the reason for them."""
+    volume = plan.traffic.requests_per_day if plan.traffic else None
+    rows = [
+        [one.id, one.question or DASH, one.role, one.better, size(one.margin) if one.margin else DASH,
+         *([amount(one.margin * volume) if one.margin else DASH] if volume else []),
+         size(one.slice_margin) if one.slice_margin else DASH, one.why or DASH]
+        for one in plan.criteria
+    ]
+    columns = [("criterion", NAME), ("question", TEXT), ("role", TEXT), ("better", TEXT), ("margin", NUMBER),
+               *([("is outputs a day", NUMBER)] if volume else []), ("slice margin", NUMBER), ("why", TEXT)]
+    return grid(columns, rows, title="Criteria, and the largest loss accepted on each",
+                note="Points are percentage points of the criterion's rate; all criteria are judged yes or no.")
+
+
+def metrics(plan: Plan) -> GT:
+    """Every metric a criterion uses: who computes it, its prompt, its family."""
+    rows = []
+    for criterion in plan.criteria:
+        for name in criterion.metrics:
+            spec = plan.metric(name)
+            kin = [model for model in plan.model_ids if spec.family and spec.family.casefold() in model.casefold()]
+            rows.append([criterion.id, f"{name}{' (primary)' if name == criterion.primary_metric else ''}",
+                         spec.by or DASH, {"none": "says nothing by itself"}.get(spec.better, spec.better),
+                         spec.prompt_hash or DASH, spec.family or DASH, ", ".join(kin) or DASH])
+    return grid([("criterion", NAME), ("metric", NAME), ("computed by", TEXT), ("better", TEXT),
+                 ("prompt hash", TEXT), ("family", TEXT), ("shares its name with", TEXT)], rows,
+                title="Metrics", note="A metric of a model's own family may favour it.")
+
+
+def flow(counts: pd.DataFrame) -> GT:
+    """Items, metrics and labels of every model, from `overview.flow`."""
+    rows = [[row.model, amount(row.items), amount(row.with_metric), amount(row.complete), amount(row.judged),
+             amount(row.good), amount(row.bad)] for row in counts.itertuples()]
+    return grid([("model", NAME), ("items", NUMBER), ("with a metric", NUMBER), ("with every metric", NUMBER),
+                 ("judged by people", NUMBER), ("good", NUMBER), ("bad", NUMBER)], rows,
+                title="From the test set to the judgments, in outputs", groups=counts["criterion"].tolist())
+
+
+def exclusions(data: EvalData) -> GT:
+    """What was kept out or is missing, and why."""
+    rows = [[row.table, row.model or "all models", row.reason, amount(row.n)] for row in data.exclusions.itertuples()]
+    return grid([("table", NAME), ("model", TEXT), ("reason", TEXT), ("rows", NUMBER)], rows,
+                title="Left out or missing, in rows")
+
+
+def requirements(found: pd.DataFrame, plan: Plan) -> GT:
+    """Every requirement for every model: passed, failed or unknown, and what was found."""
+    rows, groups = [], []
+    for name, part in found.groupby("requirement", sort=False):
+        for row in part.to_dict("records"):
+            rows.append([row["model"], mark({"pass": True, "fail": False}.get(row["status"])), row["found"],
+                         chance(row["probability"]) if not unknown(row["probability"]) else "a fact"])
+            groups.append(f"{name}: {row['bound']}")
+    return grid([("model", NAME), ("", TEXT), ("found", TEXT), ("probability that it holds", NUMBER)], rows,
+                title="Requirements", groups=groups,
+                note=f"In brackets {100 * plan.sampling.interval:g}% intervals; rates and percentiles are weighted by "
+                     "production traffic.")
+
+
+def flips(counts: pd.DataFrame) -> GT:
+    """Answers lost and gained by slice, from `overview.flips`."""
+    counts = counts[counts["n"] > 0].sort_values(["model", "by"], kind="stable")
+    scored = counts["both_bad"].isna().all()
+    rows = [
+        [row.by, "all items" if row.slice == "all" else row.slice, amount(row.n), _part(row.lost, row.n),
+         _part(row.gained, row.n), _part(row.both_good, row.n), *([] if scored else [_part(row.both_bad, row.n)])]
+        for row in counts.itertuples()
+    ]
+    columns = [("by", NAME), ("slice", TEXT), ("items", NUMBER), ("lost", NUMBER), ("gained", NUMBER),
+               ("no change" if scored else "both good", NUMBER), *([] if scored else [("both bad", NUMBER)])]
+    return grid(columns, rows, title="Where answers flip", groups=counts["model"].tolist(),
+                note="Lost: only the incumbent is good. Gained: only the candidate is good. Not weighted by traffic.")
+
+
+def raw(estimates: pd.DataFrame) -> GT:
+    """Raw rates and contrasts of every metric; rows of one layer and criterion."""
+    rows = estimates[(estimates["method"] == "raw") & (estimates["slice"] == "all")]
+    contrasts = rows[rows["quantity"] == "contrast"].set_index(["metric", "model"])
+    cells, groups = [], []
+    for row in rows[rows["quantity"] == "quality"].itertuples():
+        delta = contrasts.loc[(row.metric, row.model)] if (row.metric, row.model) in contrasts.index else None
+        rate = 0 <= row.mean <= 1
+        cells.append([row.model, percent(row.mean) if rate else f"{row.mean:.4g}",
+                      DASH if delta is None else points(delta["mean"]) if rate else f"{delta['mean']:+.4g}"])
+        groups.append(row.metric)
+    return grid([("model", NAME), ("says", NUMBER), ("contrast, points", NUMBER)], cells,
+                title="What each metric says by itself, weighted by production traffic", groups=groups,
+                note="A positive contrast is better. Nothing here was held against people yet.")
+
+
+def _models(plan: Plan) -> list:
+    return [plan.models.incumbent, *plan.models.candidates]
+
+
+def _fact(value: object) -> str:
+    if value is None:
+        return "not stated"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value:g}" if isinstance(
+        value, float) else str(value)
+
+
+def _part(count: float, n: float) -> str:
+    return f"{amount(count)} ({share(count / n)})" if n else DASH

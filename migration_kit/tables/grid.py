@@ -1,0 +1,54 @@
+"""The look of every table: cells that are already text, headings, a caption, notes."""
+
+from collections.abc import Sequence
+from html import escape
+
+import pandas as pd
+from great_tables import GT, html, loc, style
+
+NUMBER, TEXT, NAME = "right", "left", "name"
+
+
+def grid(
+    columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], *, title: str, note: str = "",
+    groups: Sequence[str] | None = None,
+) -> GT:
+    """Lay out a table whose cells are text; everything in it is shown letter by letter.
+
+    Parameters
+    ----------
+    columns : sequence of (heading, kind)
+        kind is NUMBER (aligned right), TEXT or NAME (in bold, heads its row).
+    rows : sequence of rows of text
+    title : str
+        What the table shows, with its unit.
+    note : str
+        Set below the table.
+    groups : sequence of str, optional
+        For each row the heading it stands under.
+    """
+    keys = [f"c{number}" for number in range(len(columns))]
+    frame = pd.DataFrame([[str(cell) for cell in row] for row in rows], columns=keys, dtype="object")
+    if groups is not None:
+        frame["group"] = list(groups)
+    table = GT(frame, groupname_col="group" if groups is not None else None).tab_header(title=html(_plain(title)))
+    table = table.cols_label({key: html(_plain(head)) for key, (head, _) in zip(keys, columns, strict=True)})
+    for key, (_, kind) in zip(keys, columns, strict=True):
+        table = table.cols_align("right" if kind == NUMBER else "left", columns=key)
+        if kind == NAME and len(frame):
+            table = table.tab_style(style.text(weight="bold"), loc.body(columns=key))
+    if note:
+        table = table.tab_source_note(html(_plain(note)))
+    return table
+
+
+def mark(passed: object) -> str:
+    """Return a check mark, a cross or a question mark, with the word for those who do not see it."""
+    if pd.isna(passed):
+        return "? unknown"
+    return "✓ pass" if passed else "✗ fail"
+
+
+def _plain(text: str) -> str:
+    """Escape for HTML: a heading given as text would have its double braces read as units."""
+    return escape(text, quote=True)

@@ -1,0 +1,162 @@
+"""The first answer: its shape, its verdicts, and that it stays quick."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from helpers import MODELS, small_data, small_plan
+
+from migration_kit.data import load_data
+from migration_kit.features import build_features
+from migration_kit.plan import Plan, load_plan
+from migration_kit.preview import _chance, _verdict, preview
+from migration_kit.strata import verdict_draws
+from migration_kit.summary import preview_text
+
+NAN = np.nan
+ROW = ["model", "labels", "quality", "lower", "upper", "contrast", "contrast_lower", "contrast_upper",
+       "prob_noninferior"]
+
+
+def outcomes(*rates, n=1000):
+    """0/1 outcomes, dims (item, model), with exact rates and no pattern in common."""
+    rng = np.random.default_rng(1)
+    return np.stack([rng.permutation(np.arange(n) < round(rate * n)) for rate in rates], axis=1).astype(float)
+
+
+def with_labels(truth, n):
+    """The first n items labelled."""
+    return np.where(np.arange(len(truth))[:, None] < n, truth, NAN)
+
+
+def answer(truth, n_labels, **criterion):
+    plan = small_plan(models=MODELS[: truth.shape[1]], **criterion)
+    return preview(plan, small_data(truth[:, :, None], with_labels(truth, n_labels), plan))
+
+
+def test_the_answer_holds_every_criterion_and_model_in_the_plans_order(tiny_plan):
+    plan = load_plan(tiny_plan)
+    found = preview(plan, load_data(plan))
+    (criterion,) = found["criteria"]
+    assert (criterion["criterion"], criterion["margin"]) == ("correct", 0.05)
+    assert [row["model"] for row in criterion["models"]] == ["old", "new", "small"]
+    incumbent, *candidates = criterion["models"]
+    assert all(list(row) == ROW for row in criterion["models"])
+    assert all(np.isnan(incumbent[name]) for name in ROW if name.startswith(("contrast", "prob")))
+    for row in criterion["models"]:
+        assert row["labels"] == 10
+        assert 0 <= row["lower"] < row["quality"] < row["upper"] <= 1
+    for row in candidates:
+        assert row["contrast_lower"] < row["contrast"] < row["contrast_upper"]
+        assert 0 <= row["prob_noninferior"] <= 1
+    assert list(found["verdicts"]) == ["new", "small"]
+    text = preview_text(found, plan)
+    assert "likely" in text or "collect" in text
+    assert all(model in text for model in plan.model_ids)
+
+
+def test_numbers_are_those_of_verdict_strata_weighted_by_traffic(tiny_plan):
+    plan = load_plan(tiny_plan)
+    data = load_data(plan)
+    (criterion,) = preview(plan, data)["criteria"]
+    draws = verdict_draws(build_features(data, plan, "correct"), traffic=True, seed=plan.sampling.seed)
+    for row in criterion["models"][1:]:
+        drawn = draws["contrast"].sel(model=row["model"]).to_numpy()
+        assert row["contrast"] == pytest.approx(drawn.mean())
+        assert [row["contrast_lower"], row["contrast_upper"]] == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
+        assert row["prob_noninferior"] == pytest.approx((drawn > -0.05).mean())
+
+
+def test_verdicts_of_a_better_a_worse_and_an_undecided_candidate():
+    verdicts = answer(outcomes(0.80, 0.90, 0.60, 0.81), 300)["verdicts"]
+    assert verdicts["new"].startswith("likely switch: all gates hold with probability 0.99 or more")
+    assert verdicts["other"].startswith("likely keep: correct is worse by more than the margin with probability 0.99")
+    # A tiny margin cannot be shown from few labels.
+    undecided = answer(outcomes(0.80, 0.80), 60, margin=0.01)["verdicts"]["new"]
+    assert undecided.startswith("collect: all gates hold with probability 0.")
+    assert "asked is 0.95; correct is the weakest with 0." in undecided
+    for text in (verdicts["new"], undecided):
+        assert text.endswith("slices and requirements are not looked at")
+
+
+def test_where_lower_is_better_so_is_the_verdict():
+    verdicts = answer(outcomes(0.20, 0.10, 0.40), 300, better="lower", metric_better="lower")["verdicts"]
+    assert verdicts["new"].startswith("likely switch")
+    assert verdicts["other"].startswith("likely keep")
+
+
+def test_gates_are_joined_by_the_bound():
+    # Each gate alone would do; together they may fail in 1 − 0.97 + 1 − 0.96 of cases.
+    both = _verdict({"correct": 0.97, "style": 0.96}, assurance=0.95, reasons=[])
+    assert both.startswith("collect: all gates hold with probability 0.93 or more")
+    assert "style is the weakest" in both
+    assert _verdict({"correct": 0.98, "style": 0.98}, assurance=0.95, reasons=[]).startswith("likely switch")
+    assert _verdict({"correct": 0.99, "style": 0.04}, assurance=0.95, reasons=[]).startswith("likely keep: style")
+    assert _verdict({"correct": 0.5, "style": 0.3}, assurance=0.95, reasons=[]).startswith(
+        "collect: all gates hold with probability 0.00 or more")
+
+
+@pytest.mark.parametrize(("probability", "told"), [(0.9499, "0.94"), (0.95, "0.95"), (1.0, "0.99"), (0.0, "0.00")])
+def test_a_probability_is_never_told_too_high(probability, told):
+    assert _chance(probability) == told
+
+
+def test_too_few_labels_of_the_rarer_kind_ask_for_more():
+    verdicts = answer(outcomes(0.99, 0.995), 200)["verdicts"]
+    assert verdicts["new"].startswith("collect: correct: ")
+    assert "labels of the rarer kind, at least 10 are needed" in verdicts["new"]
+
+
+def test_traffic_without_labels_asks_for_more():
+    truth, plan = outcomes(0.5, 0.9), small_plan(slices=True)
+    regions = np.where(np.arange(1000) < 600, "a", "b")
+    for share, expected in ((0.04, "likely switch"), (0.06, "collect: correct: slices without labels hold 6% of")):
+        data = small_data(truth[:, :, None], with_labels(truth, 600), plan, regions=regions,
+                          share={"a": 1 - share, "b": share})
+        assert preview(plan, data)["verdicts"]["new"].startswith(expected)
+
+
+def test_a_candidate_never_judged_beside_the_incumbent_asks_for_labels():
+    truth, plan = outcomes(0.5, 0.9), small_plan()
+    label = with_labels(truth, 600)
+    label[:300, 0], label[300:, 1] = NAN, NAN
+    found = preview(plan, small_data(truth[:, :, None], label, plan))
+    assert found["verdicts"]["new"] == "collect: correct: no item judged for both models"
+    assert np.isnan(found["criteria"][0]["models"][1]["contrast"])
+    assert "–" in preview_text(found, plan)
+
+
+def test_only_gates_decide():
+    plan = small_plan()
+    content = plan.model_dump(by_alias=True)
+    content["criteria"] += ({"id": "tone", "role": "monitor", "metrics": ["judge"]},)
+    content["metrics"] = ()
+    plan, truth = Plan.model_validate(content), outcomes(0.6, 0.9)
+    data = small_data(truth[:, :, None], with_labels(truth, 300), plan)
+    # Tone is judged too, and `new` is far worse; its metric stands under the same criterion.
+    other = small_data(1 - truth[:, :, None], with_labels(1 - truth, 300), plan).scores.assign(criterion="tone")
+    found = preview(plan, replace(data, scores=pd.concat([data.scores, other], ignore_index=True)))
+    assert [part["criterion"] for part in found["criteria"]] == ["correct", "tone"]
+    assert found["verdicts"]["new"].startswith("likely switch")
+    tone = found["criteria"][1]["models"][1]
+    assert tone["contrast"] < -0.2
+    assert np.isnan(tone["prob_noninferior"])
+
+
+def test_the_embedded_support_data():
+    plan = load_plan(ROOT / "data" / "support" / "migration.yml")
+    verdicts = preview(plan, load_data(plan))["verdicts"]
+    # Better in every judge's eyes and worse in truth; and the one that is truly good.
+    assert verdicts["cirrus-2026-08"].startswith("likely keep: correct")
+    assert verdicts["ember-2026-10"].startswith("likely switch")
+
+
+def test_preview_needs_no_scipy():
+    # It costs a fifth of a second to import, of the 1.5 that the answer may take.
+    code = "import sys, migration_kit.cli, migration_kit.preview, migration_kit.summary; print('scipy' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
