@@ -137,8 +137,8 @@ def test_among_several_the_highest_expected_utility_wins():
 
 
 def test_more_doubt_needs_more_labels():
-    wide = verdicts(make([0.03], sd=0.04)).candidates["new"]
-    wider = verdicts(make([0.03], sd=0.05)).candidates["new"]
+    wide = verdicts(make([0.05], sd=0.049)).candidates["new"]
+    wider = verdicts(make([0.05], sd=0.051)).candidates["new"]
     assert wide.verdict == wider.verdict == "collect"
     assert 25 <= wide.labels_needed < wider.labels_needed <= 800
     # At the margin itself no number of labels settles it; an open requirement is not settled by labels either.

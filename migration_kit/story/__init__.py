@@ -1,0 +1,44 @@
+"""Sentences computed from results; each function returns Markdown as `Said`, names in it escaped."""
+
+from migration_kit.story.data import (
+    baseline,
+    flips,
+    flow,
+    heading,
+    margins,
+    mix,
+    question,
+    raters,
+    raw,
+    requirements,
+    source,
+)
+from migration_kit.story.results import (
+    checks,
+    contrast,
+    methods,
+    metric_trust,
+    quality,
+    reliability,
+    slices,
+    traffic_shift,
+)
+from migration_kit.story.verdict import (
+    alarms,
+    conditions,
+    flip_points,
+    held_out,
+    joint,
+    limits,
+    reasons,
+    sampling,
+    stakes,
+    verdict,
+    weights,
+)
+
+__all__ = [
+    "alarms", "baseline", "checks", "conditions", "contrast", "flip_points", "flips", "flow", "heading", "held_out",
+    "joint", "limits", "margins", "methods", "metric_trust", "mix", "quality", "question", "raters", "raw", "reasons",
+    "reliability", "requirements", "sampling", "slices", "source", "stakes", "traffic_shift", "verdict", "weights",
+]

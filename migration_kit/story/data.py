@@ -1,0 +1,202 @@
+"""Sentences of stages 01 and 02: the question, the data, the incumbent, requirements, raw metrics."""
+
+import pandas as pd
+
+from migration_kit.data import EvalData
+from migration_kit.plan import CriterionSpec, Plan
+from migration_kit.wording import (
+    Said,
+    amount,
+    counted,
+    level,
+    listed,
+    percent,
+    points,
+    safe,
+    sentence,
+    share,
+    size,
+    span,
+    unknown,
+)
+
+NOTICEABLE = 0.05
+
+
+def heading(criterion: CriterionSpec) -> Said:
+    """A heading for what follows on one criterion."""
+    return Said(f"### {safe(criterion.id)}{f' · {safe(criterion.question)}' if criterion.question else ''}")
+
+
+def question(plan: Plan) -> Said:
+    """Who decides what by when, and what happens without evidence."""
+    candidates = listed([f"**{safe(name)}**" for name in plan.candidates], last="or")
+    owner = safe(plan.decision.owner) if plan.decision.owner else "The owner of the decision"
+    due = f" by {plan.decision.due}" if plan.decision.due else ""
+    gates = listed([safe(gate.id) for gate in plan.gates])
+    retires = plan.models.incumbent.retires
+    leaves = f" {sentence(safe(plan.incumbent))} retires on {retires}." if retires else ""
+    volume = plan.traffic.requests_per_day if plan.traffic else None
+    affected = f" {amount(volume)} requests a day are affected." if volume else ""
+    return Said(
+        f"May {candidates} replace **{safe(plan.incumbent)}**, the incumbent, without losing more than the margin on "
+        f"{gates}? {owner} decides{due}; without evidence the answer is to {plan.decision.default} the incumbent."
+        f"{leaves}{affected} The design is a paired non-inferiority comparison: all models answer the same items.")
+
+
+def margins(plan: Plan, manifest: dict, changes: list[str]) -> Said:
+    """What loss is accepted, and that it was fixed before results were read."""
+    volume = plan.traffic.requests_per_day if plan.traffic else None
+    told = []
+    for gate in plan.gates:
+        people = f", {amount(gate.margin * volume)} of {amount(volume)} requests a day" if volume else ""
+        told.append(f"On {safe(gate.id)} a loss of up to {size(gate.margin)} is accepted{people}.")
+    fixed = manifest["plans"][-1]
+    told.append(f"These margins stand in the plan with digest `{fixed['digest'][:12]}`, first read {fixed['since'][:10]}.")
+    told += [safe(change) for change in changes] or [
+        "No other plan was read in this run folder after the candidates' scores had been seen."]
+    return Said(" ".join(told))
+
+
+def raters(plan: Plan) -> Said:
+    """Who judged, and what they saw."""
+    if plan.raters is None:
+        return Said("The plan does not say who gave the human judgments.")
+    blind = {True: "did not see which model an output came from", False: "saw which model an output came from",
+             None: "may have seen which model an output came from: the plan does not say"}[plan.raters.blinded]
+    told = f"The human judgments come from {safe(plan.raters.who)}; they {blind}."
+    return Said(told + (f" Instructions: {safe(plan.raters.instructions)}." if plan.raters.instructions else ""))
+
+
+def source(plan: Plan, data: EvalData) -> Said:
+    """Where the items come from."""
+    told = f"The test set holds {counted(len(data.items), 'item')}"
+    if plan.slices:
+        told += f" in {counted(data.items['slice'].nunique(), 'slice')} by {listed([safe(s) for s in plan.slices])}"
+    told += f", from {safe(plan.data.source)}" if plan.data.source else ""
+    return Said(told + (f" ({safe(plan.data.period)})." if plan.data.period else "."))
+
+
+def mix(slices: pd.DataFrame) -> Said:
+    """Where the test set and production traffic differ most."""
+    if len(slices) < 2:
+        return Said("There is one slice only, so weights change nothing.")
+    gap = slices.loc[(slices["traffic_share"] - slices["item_share"]).abs().idxmax()]
+    empty = slices[(slices["labelled"] == 0) & (slices["traffic_share"] > 0)]
+    if abs(gap["traffic_share"] - gap["item_share"]) < NOTICEABLE:
+        told = "The test set and production traffic have nearly the same mix of slices."
+    else:
+        word = "more" if gap["traffic_share"] > gap["item_share"] else "less"
+        told = (f"The mix differs most in {safe(gap['slice'])}: {share(gap['traffic_share'])} of production traffic and "
+                f"{share(gap['item_share'])} of the test set, so it counts {word} in production than an unweighted mean "
+                f"would tell. {counted(gap['labelled'], 'item')} of it {'is' if gap['labelled'] == 1 else 'are'} "
+                "labelled.")
+    if len(empty):
+        names = listed([safe(name) for name in empty["slice"]])
+        told += f" Nobody judged an item of {names} ({share(empty['traffic_share'].sum())} of traffic)."
+    return Said(told)
+
+
+def flow(counts: pd.DataFrame, data: EvalData) -> Said:
+    """How much of the test set has metrics and labels, and what was left out."""
+    told = []
+    for criterion, part in counts.groupby("criterion", sort=False):
+        low, high = part["judged"].min(), part["judged"].max()
+        n = counted(high, "output") if low == high else f"{amount(low)} to {counted(high, 'output')}"
+        told.append(f"People judged {n} of each model on {safe(criterion)}.")
+        short = part[part["complete"] < part["items"]]
+        if len(short):
+            worst = short.loc[short["complete"].idxmin()]
+            told.append(f"{counted(worst['items'] - worst['complete'], 'output')} of {safe(worst['model'])} lack one of "
+                        "its metrics or all, the most of any model.")
+    kept_out = int(data.exclusions["n"].sum()) if len(data.exclusions) else 0
+    told.append(f"{counted(kept_out, 'row')} left out or missing; the table says why." if kept_out
+                else "Nothing was left out and nothing is missing.")
+    return Said(" ".join(told))
+
+
+def baseline(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
+    """What the incumbent delivers in total and in its worst slice, from labels alone; rows of one layer."""
+    rows = rows[(rows["criterion"] == criterion.id) & (rows["model"] == plan.incumbent)
+                & (rows["method"] == "labels_only") & (rows["quantity"] == "quality")]
+    total = rows[rows["slice"] == "all"].iloc[0]
+    slices = rows[(rows["slice"] != "all") & rows["mean"].notna()]
+    if unknown(total["mean"]):
+        return Said(f"Nobody judged an output of {safe(plan.incumbent)} on {safe(criterion.id)}, so nothing is known.")
+    what = level(plan.sampling.interval)
+    told = (f"{safe(plan.incumbent)} has {percent(total['mean'])} on {safe(criterion.id)} under production traffic "
+            f"({what} {span(total['lower'], total['upper'], rate=True)}).")
+    if len(slices) < 2:
+        return Said(told)
+    worst = slices.loc[slices["mean"].idxmin() if criterion.better == "higher" else slices["mean"].idxmax()]
+    apart = not worst["lower"] <= total["mean"] <= worst["upper"]
+    return Said(
+        f"{told} Its worst slice is {safe(worst['slice'])} with {percent(worst['mean'])} "
+        f"({span(worst['lower'], worst['upper'], rate=True)}, {counted(worst['n_labels'], 'label')}); that interval "
+        f"{'lies apart from' if apart else 'includes'} the total.")
+
+
+def requirements(found: pd.DataFrame, plan: Plan) -> Said:
+    """Which candidates meet every requirement, and what keeps the others."""
+    if found.empty:
+        return Said("The plan states no requirements.")
+    told = []
+    for model in plan.candidates:
+        mine = found[found["model"] == model].set_index("requirement")["status"]
+        failed, open_ = ([safe(name) for name in mine.index[mine == status]] for status in ("fail", "unknown"))
+        if failed:
+            told.append(f"{safe(model)} fails {listed(failed)}, so it may not replace the incumbent.")
+        if open_:
+            told.append(f"For {safe(model)} it cannot be told yet whether {listed(open_)} "
+                        f"{'holds' if len(open_) == 1 else 'hold'}.")
+    good = [safe(model) for model in plan.candidates if (found.loc[found["model"] == model, "status"] == "pass").all()]
+    if good:
+        told.insert(0, f"{listed(good)} {'meets' if len(good) == 1 else 'meet'} every requirement.")
+    own = found[(found["model"] == plan.incumbent) & (found["status"] == "fail")]
+    if len(own):
+        told.append(f"The incumbent itself fails {listed([safe(name) for name in own['requirement']])}.")
+    return Said(" ".join(told))
+
+
+def raw(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
+    """Whether the metrics agree among themselves on each candidate; rows of one layer."""
+    rows = rows[(rows["criterion"] == criterion.id) & (rows["method"] == "raw") & (rows["slice"] == "all")
+                & (rows["quantity"] == "contrast") & rows["mean"].notna()]
+    if rows.empty:
+        return Said(f"No metric of {safe(criterion.id)} says by itself which model is better.")
+    told = []
+    for model, mine in rows.groupby("model", sort=False):
+        better, worse = mine[mine["lower"] > 0], mine[mine["upper"] < 0]
+        open_ = mine.drop(index=[*better.index, *worse.index])
+        parts = [f"{word} by {listed([safe(name) for name in part['metric']])}" for word, part in
+                 (("better", better), ("worse", worse), ("neither for certain", open_)) if len(part)]
+        told.append(f"{safe(model)} looks {'; '.join(parts)}{': the metrics contradict each other' * both(better, worse)}.")
+    return Said(" ".join(told))
+
+
+def both(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Tell whether neither table is empty."""
+    return bool(len(one) and len(other))
+
+
+def flips(counts: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
+    """What each candidate gains and loses, by the primary metric and by people."""
+    total, told = counts[(counts["slice"] == "all") & (counts["n"] > 0)], []
+    for model in plan.candidates:
+        mine = total[total["model"] == model]
+        parts = []
+        for row in mine.itertuples():
+            net = (row.gained - row.lost) / row.n
+            parts.append(f"by {'people' if row.by == 'people' else safe(row.by)} it loses "
+                         f"{percent(row.lost / row.n)} of the items and gains {percent(row.gained / row.n)}, "
+                         f"{points(net)} points on balance")
+        told.append(f"{safe(model)}: {'; '.join(parts)}." if parts else
+                    f"{safe(model)}: no item has an answer to compare.")
+    worst = counts[(counts["by"] == "people") & (counts["slice"] != "all") & (counts["n"] > 0)]
+    if len(worst):
+        net = (worst["gained"] - worst["lost"]) / worst["n"]
+        row = worst.loc[net.idxmin()]
+        told.append(f"Where people saw most lost on balance: {safe(row['model'])} in {safe(row['slice'])} "
+                    f"({points(net.min())} points of {counted(row['n'], 'judged item')})." if net.min() < 0 else
+                    "In no slice did people see more lost than gained.")
+    return Said(" ".join(told))

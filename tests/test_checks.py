@@ -1,0 +1,160 @@
+"""Checks: each passes on sound data and fails when what it guards is broken."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from helpers import small_features, small_plan
+from test_estimands import make_features, make_fit
+
+from migration_kit.checks import agreement_check, correction_check
+from migration_kit.data_checks import data_checks, label_counts
+from migration_kit.estimands import parameter_draws, predict, quality
+from migration_kit.fit_checks import fit_checks, sampling_check
+from migration_kit.metric_errors import metric_errors
+from migration_kit.predictive import labelled_predictions, predictive_cells, reliability
+
+
+def passed(checks):
+    return {check.name: check.passed for check in checks}
+
+
+def labels_of(kind, n=400):
+    rng = np.random.default_rng(0)
+    label = (rng.random((n, 2)) < 0.7).astype(float)
+    regions = np.resize(["a", "b", "b", "b"], n)
+    if kind == "one class":
+        label[:] = 1
+        label[:9, 0] = 0
+    if kind == "thin":
+        label[:, 1] = 1
+        label[:2, 1] = 0
+    if kind == "unseen":
+        label[regions == "a"] = np.nan
+    plan = small_plan(slices=True)
+    return small_features(rng.random((n, 2, 1)), label, plan, regions=regions, share={"a": 0.06, "b": 0.94}), plan
+
+
+@pytest.mark.parametrize(("kind", "failing"), [
+    ("sound", set()), ("one class", {"enough labels of both kinds", "labels of both kinds for every model"}),
+    ("thin", {"labels of both kinds for every model"}), ("unseen", {"labels cover traffic"})])
+def test_data_checks(kind, failing):
+    found = data_checks(*labels_of(kind))
+    assert {name for name, ok in passed(found).items() if ok is False} == failing
+    blocking = {c.name for c in found if c.blocks and c.passed is False}
+    assert blocking == failing - {"labels of both kinds for every model"}
+
+
+def test_label_counts():
+    counts = label_counts(labels_of("unseen")[0]).set_index(["model", "slice"])
+    assert counts.loc[("old", "a"), ["items", "labels"]].tolist() == [100, 0]
+    assert counts.loc[("new", "b"), "labels"] == 300 == counts.loc[("new", "b"), ["good", "bad"]].sum()
+
+
+def test_identical_outputs_judged_differently_are_told():
+    rng = np.random.default_rng(0)
+    text = np.full((100, 2), "same", dtype=object)
+    label = np.repeat((rng.random((100, 1)) < 0.5).astype(float), 2, axis=1)
+    for flipped, ok in ((0, True), (20, False)):
+        label[:flipped, 1] = 1 - label[:flipped, 0]
+        plan = small_plan()
+        features = small_features(rng.random((100, 2, 1)), label, plan, text=text)
+        check = data_checks(features, plan)[-1]
+        assert check.passed is ok and f"{flipped}.0%" in check.text
+
+
+def sampled(level, **options):
+    """A fit whose labels come from the model itself."""
+    features, plan = make_features(labels=240)
+    fit = make_fit(features, level=level, spread=options.pop("spread", 0.05), draws=2000, **options)
+    fit = xr.DataTree.from_dict({
+        "posterior": fit["posterior"].to_dataset(),
+        "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 1000), bool))})})
+    fit.attrs |= {"divergent_share": 0.001, "fast": 0}
+    expected = predict(parameter_draws(fit), features, np.arange(240), rows=slice(None)).mean(axis=0)
+    features["label"].values[:] = np.random.default_rng(3).random(expected.shape) < expected
+    return fit, features, plan
+
+
+def test_a_sound_fit_passes_and_a_wrong_one_does_not():
+    fit, features, plan = sampled([0.2, 0.6, -0.3])
+    draws = quality(fit, features, traffic=True, seed=1)
+    found = passed(fit_checks(fit, draws, features, plan))
+    assert found["sampling"] and found["predictions match labels"] and found["calibrated and corrected agree"]
+    features["label"].values[:, 1] = 0
+    draws = quality(fit, features, traffic=True, seed=1)
+    checks = {c.name: c for c in fit_checks(fit, draws, features, plan)}
+    assert checks["predictions match labels"].passed is False
+    assert checks["calibrated and corrected agree"].models == ("new",)
+
+
+def test_bad_sampling_blocks():
+    fit, features, plan = sampled([0.2, 0.6, -0.3])
+    draws = quality(fit, features, traffic=True, seed=1)
+    assert sampling_check(fit, draws, features, plan).passed
+    apart = draws.copy(deep=True)
+    apart["calibrated"][0] += 0.05
+    check = sampling_check(fit, apart, features, plan)
+    assert check.passed is False and check.blocks
+    fit["sample_stats"]["diverging"][0, :10] = True
+    assert sampling_check(fit, draws, features, plan).passed is False
+
+
+def test_correction_check_counts_in_standard_deviations():
+    fit, features, plan = sampled([0.2, 0.6, -0.3])
+    draws = quality(fit, features, traffic=True, seed=1)
+    table = correction_check(draws, features, plan).table.set_index("model")
+    moved = ((draws["corrected"] - draws["calibrated"]).sel(slice="all", model="new")
+             - (draws["corrected"] - draws["calibrated"]).sel(slice="all", model="old")).to_numpy()
+    assert table.loc["new", "ratio"] == pytest.approx(abs(moved.mean()) / moved.std())
+
+
+def test_agreement_with_labels_only():
+    columns = {"layer": "traffic", "criterion": "correct", "quantity": "contrast", "slice": "all", "model": "new"}
+
+    def rows(calibrated, sd, labels, labels_sd):
+        return pd.DataFrame([{**columns, "method": "calibrated", "mean": calibrated, "sd": sd},
+                             {**columns, "method": "labels_only", "mean": labels, "sd": labels_sd}])
+
+    # Allowed: 2·√(0.05² − 0.03²) = 0.08, and never less than 2·√(0.1·0.05²) = 0.0316.
+    assert agreement_check(rows(0.0, 0.03, 0.079, 0.05), "correct", layer="traffic").passed
+    assert agreement_check(rows(0.0, 0.03, 0.081, 0.05), "correct", layer="traffic").passed is False
+    assert agreement_check(rows(0.0, 0.05, 0.031, 0.05), "correct", layer="traffic").passed
+    assert agreement_check(rows(0.0, 0.05, 0.032, 0.05), "correct", layer="traffic").models == ("new",)
+    assert agreement_check(rows(0.0, 0.05, np.nan, np.nan), "correct", layer="traffic").passed is None
+
+
+def test_metric_errors_equal_sums_over_known_outputs():
+    # A posterior that is sure of every output: rates are plain frequencies, the correlation plain Somers' D.
+    rng = np.random.default_rng(5)
+    n = 400
+    plan = small_plan(metrics=("judge", "score", "truth"))
+    truth = (rng.random((n, 2)) < 0.6).astype(float)
+    judge = np.where(rng.random((n, 2)) < 0.8, truth, 1 - truth)
+    score = np.round(truth + rng.normal(0, 1, (n, 2)), 1)
+    features = small_features(np.stack([judge, score, truth], axis=-1), truth, plan)
+    fit = make_fit(features, level=[0.0, 0.0], draws=400)
+    back = np.linalg.pinv(features["rotation"].to_numpy()) @ (50.0 * (features["feature"].to_numpy() == "truth"))
+    fit["posterior"]["weight"][:] = back
+    table = metric_errors(fit, features, interval=0.95, seed=1).set_index(["metric", "model"])
+    for m, model in enumerate(("old", "new")):
+        good, bad = truth[:, m] == 1, truth[:, m] == 0
+        row = table.loc[("judge", model)]
+        assert row["true_positive"] == pytest.approx(judge[good, m].mean(), abs=0.01)
+        assert row["false_positive"] == pytest.approx(judge[bad, m].mean(), abs=0.01)
+        assert row["tp_lower"] < row["true_positive"] < row["tp_upper"] and np.isnan(row["rank_correlation"])
+        pairs = np.sign(score[good, m][:, None] - score[bad, m][None])
+        assert table.loc[("score", model), "rank_correlation"] == pytest.approx(pairs.mean(), abs=0.01)
+
+
+def test_predictions_are_calibrated_where_the_model_is_right():
+    fit, features, _ = sampled([0.2, 0.6, -0.3])
+    predictions = labelled_predictions(fit, features, seed=1)
+    assert float(predictions["replicate"].mean()) == pytest.approx(float(predictions["probability"].mean()), abs=0.01)
+    cells = predictive_cells(predictions, features, interval=0.95)
+    assert set(cells["of"]) == {"slice", "primary metric"} and (cells["n"] >= 5).all()
+    inside = ((cells["judged"] >= cells["lower"]) & (cells["judged"] <= cells["upper"])).mean()
+    assert inside > 0.75
+    curve = reliability(predictions)
+    assert curve["n"].sum() == 720 and (curve["predicted"].diff().dropna() > 0).all()
+    assert abs(curve["predicted"] - curve["judged"]).max() < 0.2
