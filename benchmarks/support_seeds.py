@@ -1,9 +1,9 @@
 """Does the kit recommend the good candidate, and no other, under other seeds? Writes benchmarks/results/support_*.csv.
 
-`data/support` is one draw of a migration with known truth. Here it is drawn anew for every seed, written as tables, read
-by the kit and decided: features, calibration of three gates, requirements, checks, verdict. The check of sampling is
-left out, because fewer draws are taken than a decision asks for. `support_seeds.csv` counts verdicts, `support_reasons.csv`
-what stood behind them.
+`data/support` is one draw of a migration with known truth. Here it is drawn anew for every seed, written as tables,
+read by the kit and decided: features, calibration of three gates, requirements, checks, verdict. The check of sampling
+is left out, because fewer draws are taken than a decision asks for. `support_seeds.csv` counts verdicts,
+`support_reasons.csv` what stood behind them, `support_coverage.csv` holds the contrasts against the truth.
 
 Run: python benchmarks/support_seeds.py --seeds 50     a stopped run goes on where it was
 """
@@ -69,7 +69,9 @@ def replicate(number: int) -> pd.DataFrame:
         on=["criterion", "model", "slice"])
     verdicts = [{"model": model, "verdict": one.verdict, "recommended": model == decision.candidate,
                  "labels_needed": one.labels_needed} for model, one in decision.candidates.items()]
-    reasons = [{"model": model, "verdict": one.verdict, "reason": reason.split(":")[0] if ":" in reason else reason}
+    together = {"switch": "all hold", "collect": "gates together"}
+    reasons = [{"model": model, "verdict": one.verdict,
+                "reason": reason.split(":")[0] if ":" in reason else together.get(one.verdict, reason)}
                for model, one in decision.candidates.items() for reason in one.reasons]
     table = pd.concat({"verdict": pd.DataFrame(verdicts), "reason": pd.DataFrame(reasons), "contrast": contrasts},
                       names=["kind"]).reset_index("kind")

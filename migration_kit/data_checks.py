@@ -5,11 +5,10 @@ import pandas as pd
 import xarray as xr
 
 from migration_kit.checks import CheckResult
+from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
 from migration_kit.plan import Plan
 
-FEWEST_RARER = 10
 FEWEST_RARER_OF_MODEL = 3
-UNSEEN_TRAFFIC = 0.05
 TWINS_APART = 0.05
 
 

@@ -236,9 +236,10 @@ def _sentence(plan: Plan, verdict: str, chosen: str | None, judged: dict[str, Ca
     if chosen:
         one = judged[chosen]
         others = [m for m, o in judged.items() if o.verdict == "switch" and m != chosen]
-        best = f" It is the best of {len(others) + 1} with probability {_chance(one.probability_best)}."
+        best = f"It is the best of {len(others) + 1} with probability {_chance(one.probability_best)}."
         return (f"Switch from {plan.incumbent} to {chosen}: every requirement holds, and with probability of at "
-                f"least {_floor(one.probability)} it loses no more than the margin on any gate.{best if others else ''}")
+                f"least {_floor(one.probability)} it loses no more than the margin on any gate."
+                + (f" {best}" if others else ""))
     if verdict == "collect":
         open_ = [model for model, one in judged.items() if one.verdict == "collect"]
         return (f"Keep {plan.incumbent} for now and collect more labels: {', '.join(open_)} can neither be taken nor "

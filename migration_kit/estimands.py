@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 from scipy.special import ndtr, ndtri
 
-from migration_kit.intervals import ESTIMATE_COLUMNS, summarise
+from migration_kit.intervals import estimate_table, summarise
 
 TOTAL = "all"
 MOST_GROUPS = 20_000
@@ -244,11 +244,10 @@ def estimate_rows(
                 for model in values["model"].to_numpy():
                     numbers = values.sel(model=model).isel(slice=position).to_numpy().ravel()
                     rows.append(
-                        {"layer": layer, "criterion": features.attrs["criterion"], "model": model, "slice": name,
-                         "quantity": quantity, "method": method, "metric": "",
+                        {"model": model, "slice": name, "quantity": quantity, "method": method,
                          "n_labels": int(label[here, models.index(model)].sum()),
                          **summarise(numbers, interval=interval, margin=limit)})
-    return pd.DataFrame(rows)[list(ESTIMATE_COLUMNS)]
+    return estimate_table(rows, layer=layer, criterion=features.attrs["criterion"])
 
 
 def parameter_draws(fit: xr.DataTree) -> dict[str, np.ndarray]:

@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from migration_kit.files import write_file
+from migration_kit.intervals import ESTIMATE_COLUMNS, ESTIMATE_KEY
 
 ESTIMATES = "estimates.parquet"
-ESTIMATE_KEY = ("layer", "criterion", "model", "slice", "quantity", "method", "metric")
-ESTIMATE_COLUMNS = (*ESTIMATE_KEY, "n_labels", "mean", "sd", "lower", "upper", "prob_noninferior")
 
 
 def check_estimates(estimates: pd.DataFrame) -> None:

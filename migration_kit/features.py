@@ -13,6 +13,8 @@ from migration_kit.plan import Plan
 
 MISSING_WORTH_TELLING = 0.02
 ROUNDING = 1e-6
+FEWEST_RARER = 10
+UNSEEN_TRAFFIC = 0.05
 
 
 def build_features(data: EvalData, plan: Plan, criterion: str) -> xr.Dataset:

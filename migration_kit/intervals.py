@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-ESTIMATE_COLUMNS = (
-    "layer", "criterion", "model", "slice", "quantity", "method", "metric", "n_labels",
-    "mean", "sd", "lower", "upper", "prob_noninferior",
-)
+ESTIMATE_KEY = ("layer", "criterion", "model", "slice", "quantity", "method", "metric")
+ESTIMATE_COLUMNS = (*ESTIMATE_KEY, "n_labels", "mean", "sd", "lower", "upper", "prob_noninferior")
 # scipy.special would say the same, and cost `preview` a fifth of a second to import.
 NORMAL = NormalDist()
 UNKNOWN = {"mean": np.nan, "sd": np.nan, "lower": np.nan, "upper": np.nan, "prob_noninferior": np.nan}

@@ -4,13 +4,11 @@ import numpy as np
 import xarray as xr
 
 from migration_kit.data import EvalData
-from migration_kit.features import build_features, label_rows
+from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC, build_features, label_rows
 from migration_kit.intervals import summarise
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.strata import verdict_draws
 
-RARER_NEEDED = 10
-BLIND_ALLOWED = 0.05
 NOT_LOOKED_AT = "slices and requirements are not looked at"
 
 
@@ -98,8 +96,8 @@ def _too_little(features: xr.Dataset) -> list[str]:
     rarer = int(min((rows["y"] == 0).sum(), (rows["y"] == 1).sum()))
     blind = 1 - float(features["share"].to_numpy()[np.unique(rows["slice_index"].to_numpy())].sum())
     reasons = []
-    if rarer < RARER_NEEDED:
-        reasons.append(f"{name}: {rarer} labels of the rarer kind, at least {RARER_NEEDED} are needed")
-    if blind > BLIND_ALLOWED:
+    if rarer < FEWEST_RARER:
+        reasons.append(f"{name}: {rarer} labels of the rarer kind, at least {FEWEST_RARER} are needed")
+    if blind > UNSEEN_TRAFFIC:
         reasons.append(f"{name}: slices without labels hold {blind:.0%} of traffic")
     return reasons

@@ -118,7 +118,7 @@ class Run:
         Parameters
         ----------
         estimates : DataFrame
-            Columns `estimates.ESTIMATE_COLUMNS`, one row for each value of `ESTIMATE_KEY`; rates and differences of
+            Columns `intervals.ESTIMATE_COLUMNS`, one row for each value of `ESTIMATE_KEY`; rates and differences of
             rates on the scale 0 to 1, `metric` "" where a method uses all or none.
 
         Returns
@@ -133,7 +133,7 @@ class Run:
         return collect_estimates(self.path)
 
     def estimates(self) -> pd.DataFrame:
-        """All estimates so far, columns `estimates.ESTIMATE_COLUMNS`."""
+        """All estimates so far, columns `intervals.ESTIMATE_COLUMNS`."""
         return self.load(ESTIMATES)
 
     def save_decision(self, decision: dict) -> Path:

@@ -2,7 +2,6 @@
 
 import math
 import re
-import textwrap
 from collections.abc import Sequence
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:=^\"'])")
@@ -30,8 +29,14 @@ def short(text: object, width: int = 40) -> str:
 
 
 def wrapped(text: object, width: int = 24, *, lines: int = 2) -> str:
-    """Return a name broken into at most `lines` lines, for a label in a figure."""
-    return "\n".join(textwrap.wrap(short(text, width * lines), width, break_on_hyphens=True)) or " "
+    """Return a name broken into at most `lines` lines where words or parts of a name end, for a label in a figure."""
+    rows = [""]
+    for part in re.findall(r"\S[^\s_/\-]*[_/\-]*\s*", " ".join(str(text).split())):
+        if rows[-1] and len(rows[-1]) + len(part.rstrip()) > width:
+            rows.append("")
+        rows[-1] += part
+    rows = [short(row, width) for row in rows] or [" "]
+    return "\n".join(rows if len(rows) <= lines else [*rows[: lines - 1], short(f"{rows[lines - 1]} …", width)])
 
 
 def unknown(value: float | None) -> bool:
@@ -74,11 +79,17 @@ def chance(value: float) -> str:
     return "<0.1%" if value < 0.0005 else f"{100 * value:.1f}%"
 
 
+def asked(value: float) -> str:
+    """Return a probability as a plan asks for it: "95%", "99.5%"."""
+    return f"{100 * value:g}%"
+
+
 def share(value: float) -> str:
     """Return a share without decimals where they say nothing: "80%", "0.4%"."""
     if unknown(value):
         return DASH
-    return f"{100 * value:.0f}%" if value >= 0.0995 or value == 0 else f"{100 * value:.1f}%"
+    number = round(100 * value, 1)
+    return f"{number:.0f}%" if number >= 10 or number == int(number) else f"{number:.1f}%"
 
 
 def span(lower: float, upper: float, *, rate: bool = False) -> str:
@@ -102,13 +113,25 @@ def amount(value: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a plain number with sensible digits and a real minus."""
-    return DASH if unknown(value) else f"{value:,.4g}".replace("-", "−")
+    """Return a plain number with three digits that matter, more near 1, and a real minus."""
+    if unknown(value):
+        return DASH
+    return (f"{value:.4f}" if 0.99 < value < 1 else f"{value:,.3g}").replace("-", "−")
+
+
+def fixed(value: float, digits: int = 2) -> str:
+    """Return a number with a fixed number of decimals and a real minus."""
+    return DASH if unknown(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def counted(n: float, what: str, many: str | None = None) -> str:
     """Return a count with its noun: "1 item", "3,000 items"."""
     return f"{n:,.0f} {what if n == 1 else many or what + 's'}"
+
+
+def minus(text: str) -> str:
+    """Return a text whose negative numbers have a real minus."""
+    return re.sub(r"(?<![\w.\-])-(?=\d)", "−", text)
 
 
 def listed(names: Sequence[str], *, last: str = "and") -> str:
@@ -118,5 +141,5 @@ def listed(names: Sequence[str], *, last: str = "and") -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with a capital first letter; escaped and digit starts stay as they are."""
+    """Return a text with a capital first letter."""
     return text[:1].upper() + text[1:]

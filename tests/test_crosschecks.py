@@ -283,6 +283,18 @@ def test_verdict_strata_of_a_constant_metric_are_labels_only(pairs):
         assert [one[k] for k in NUMBERS] == pytest.approx([other[k] for k in NUMBERS], abs=0.2 * other["sd"])
 
 
+def test_the_prior_of_a_score_weighs_no_more_than_that_of_a_verdict():
+    # A good output is labelled in the lowest third and none in the others: the mean tells the prior of a third.
+    values = np.arange(9.0)[:, None, None]
+    label = np.full((9, 1), NAN)
+    label[0] = 1
+    features = small_features(values.repeat(2, axis=1), label.repeat(2, axis=1), small_plan())
+    quality = verdict_draws(features, traffic=True, seed=1, draws=50_000)["quality"].sel(model="new")
+    prior = 0.5 * 2 / 3
+    expected = ((1 + prior) / (1 + 2 * prior) + 0.5 + 0.5) / 3
+    assert float(quality.mean()) == pytest.approx(expected, abs=0.005)
+
+
 def test_an_interval_holds_what_the_plan_asks(pairs):
     widths = {}
     for interval in (0.5, 0.95):

@@ -27,7 +27,7 @@ STAGES = ["01_baseline", "02_candidates", "03_calibration", "04_validation", "05
 # Distribution name -> import name, where they differ.
 IMPORT_NAMES = {"beautifulsoup4": "bs4", "pyyaml": "yaml", "pyzmq": "zmq"}
 # Needed without an import of ours: engines chosen by name and Jupyter's own parts.
-USED_BY_NAME = {"h5netcdf", "h5py", "ipykernel", "jupyterlab", "nutpie", "pyarrow"}
+USED_BY_NAME = {"h5netcdf", "h5py", "ipykernel", "ipywidgets", "jupyterlab", "nutpie", "pyarrow"}
 # What these two require themselves is one stack with them, and may be imported.
 NOTEBOOK_STACK = ("ipykernel", "nbconvert")
 

@@ -5,7 +5,6 @@ import io
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from typing import ParamSpec
 
 import matplotlib as mpl
 import pandas as pd
@@ -16,7 +15,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from migration_kit.wording import wrapped
 
-P = ParamSpec("P")
 WIDTH = 7.6
 DOTS_PER_INCH = 200
 INK, SOFT, LINE, LOSS = "#1c2226", "#5b666e", "#d5dada", "#a8321f"
@@ -73,7 +71,7 @@ class Picture(Figure):
         return {kind: b64encode(content.getvalue()).decode()}, {kind: {"alt": self.alt_text, "caption": self.caption}}
 
 
-def styled(draw: Callable[P, Picture]) -> Callable[P, Picture]:
+def styled[**P](draw: Callable[P, Picture]) -> Callable[P, Picture]:
     """Draw in the style of the house, whatever the notebook's own settings are."""
 
     @functools.wraps(draw)
@@ -87,6 +85,8 @@ def styled(draw: Callable[P, Picture]) -> Callable[P, Picture]:
 def picture(height: float, *, rows: int = 1, columns: int = 1, share_x: bool = True) -> tuple[Picture, list[Axes]]:
     """Return an empty figure of the page's width and `height` inches, with its axes row by row."""
     figure = Picture(figsize=(WIDTH, height), layout="constrained")
+    if columns > 1:
+        figure.get_layout_engine().set(wspace=0.06)
     axes = figure.subplots(rows, columns, sharex=share_x, squeeze=False)
     return figure, list(axes.flat)
 
@@ -112,7 +112,7 @@ def name_rows(axes: Axes, names: Sequence[str], *, width: int = 24) -> None:
 
 def scale(axes: Axes, label: str, *, contrast: bool) -> None:
     """Count the horizontal axis in points or percent."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(_in_points if contrast else _in_percent))
     axes.set_xlabel(label)
     axes.grid(axis="x", color=LINE, linewidth=0.6)

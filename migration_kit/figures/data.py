@@ -5,7 +5,6 @@ import pandas as pd
 from migration_kit.figures.canvas import (
     INCUMBENT,
     INK,
-    LOSS,
     SOFT,
     Picture,
     colours,
@@ -13,12 +12,11 @@ from migration_kit.figures.canvas import (
     markers,
     name_rows,
     picture,
-    scale,
     styled,
 )
 from migration_kit.figures.panels import forest
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import amount, level, listed, percent, points, share, span
+from migration_kit.wording import amount, level, listed, percent, points, share, short, span
 
 MIX = "#0173b2"
 
@@ -36,10 +34,11 @@ def mix(slices: pd.DataFrame) -> Picture:
             axes.text(value, place + shift, told, va="center", fontsize=8.5)
     name_rows(axes, [f"{row['slice']}" for row in slices.to_dict("records")])
     for place, labelled in slices["labelled"].items():
-        axes.text(1.0, place, f"{amount(labelled)} labelled", transform=axes.get_yaxis_transform(), ha="right",
-                  va="center", fontsize=8.5, color=SOFT)
+        axes.text(1.02, place, f"{amount(labelled)} labelled", transform=axes.get_yaxis_transform(), va="center",
+                  fontsize=8.5, color=SOFT)
     axes.set_xlim(0, max(slices["traffic_share"].max(), slices["item_share"].max()) * 1.45)
-    scale(axes, "share of items and of requests", contrast=False)
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
     figure.alt_text = "Bars for each slice. " + "; ".join(
         f"{row['slice']}: {share(row['traffic_share'])} of traffic, {share(row['item_share'])} of the test set, "
         f"{amount(row['labelled'])} labelled items" for row in slices.to_dict("records")) + "."
@@ -71,7 +70,8 @@ def baseline(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> P
 
 def raw(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Picture:
     """Raw contrasts of every metric by candidate; rows of one layer."""
-    rows = select(estimates, criterion=criterion.id, slice="all", quantity="contrast", method="raw")
+    rows = rates(select(estimates, criterion=criterion.id, slice="all", method="raw"))
+    rows = rows[rows["quantity"] == "contrast"]
     shade, shape = colours(plan.model_ids, incumbent=plan.incumbent), markers(plan.model_ids, incumbent=plan.incumbent)
     panels = {}
     for model in plan.candidates:
@@ -108,8 +108,7 @@ def flips(counts: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Picture
             told.append(f"{mine['model'][place]} by {by}: {percent(lost[place])} lost, {percent(gained[place])} gained")
         here.axvline(0, color=INK, linewidth=1)
         name_rows(here, mine["model"].tolist())
-        here.set_title(f"by {by}: {amount(mine['n'].max())} {'outputs' if by == 'people' else 'items'}"
-                       if by != "people" else f"by people: {amount(mine['n'].max())} items they judged")
+        here.set_title(f"by {short(by)}: {amount(mine['n'].max())} items{' they judged' if by == 'people' else ''}")
         here.xaxis.set_visible(False)
         here.spines["bottom"].set_visible(False)
     reach = 1.7 * max(((total["lost"] / total["n"]).max(), (total["gained"] / total["n"]).max(), 0.01))
@@ -129,9 +128,14 @@ def select(estimates: pd.DataFrame, **wanted: str) -> pd.DataFrame:
     return estimates[keep]
 
 
+def rates(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Leave out raw metrics that are no rates: a latency has no place on an axis of points."""
+    levels = estimates[(estimates["method"] == "raw") & (estimates["quantity"] == "quality")]
+    other = set(levels.loc[~levels["mean"].between(0, 1), "metric"])
+    return estimates[(estimates["method"] != "raw") | ~estimates["metric"].isin(other)]
+
+
 def better(criterion: CriterionSpec) -> str:
     """Say which direction of a criterion's rate is better."""
     return f"{criterion.better.capitalize()} is better."
 
-
-__all__ = ["LOSS", "baseline", "better", "flips", "mix", "raw", "select"]

@@ -43,13 +43,15 @@ def forest(
     margin : float, optional
         Largest loss accepted: drawn as a line, what lies beyond it is shaded.
     """
+    if not sum(map(len, panels.values())):
+        return _nothing()
     columns = min(columns, len(panels))
     grid = math.ceil(len(panels) / columns)
     longest = max(len(rows) for rows in panels.values())
     tall = max(1, max(rows["label"].map(lambda text: math.ceil(len(text) / WIDE_LABELS)).max()
                       for rows in panels.values()))
-    per_row = max(ROW * tall, 0.42 if any("\n" in str(note) for rows in panels.values() for note in rows.get("note", []))
-                  else 0)
+    notes = pd.concat([rows["note"] for rows in panels.values() if "note" in rows])
+    per_row = max(ROW * tall, 0.42 if notes.astype(str).str.contains("\n").any() else 0)
     figure, axes = picture(FRAME + grid * (per_row * longest + 0.55), rows=grid, columns=columns)
     limits = _limits(panels, contrast=contrast, margin=margin)
     for number, (here, (title, rows)) in enumerate(zip(axes, panels.items(), strict=False)):
@@ -62,6 +64,13 @@ def forest(
         if contrast:
             _references(here, margin=margin, name=margin_name)
     hide_spare(axes, len(panels))
+    return figure
+
+
+def _nothing() -> Picture:
+    figure, (axes,) = picture(0.8)
+    axes.set_axis_off()
+    axes.text(0, 0.5, "There is nothing to show here.", color=SOFT, va="center")
     return figure
 
 

@@ -14,10 +14,10 @@ from migration_kit.figures.canvas import (
     scale,
     styled,
 )
-from migration_kit.figures.data import better, select
+from migration_kit.figures.data import better, rates, select
 from migration_kit.figures.panels import forest
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import chance, level, number, percent, points, share, short, span, unknown
+from migration_kit.wording import asked, chance, fixed, level, number, percent, points, share, short, span, unknown
 
 METHODS = {
     "calibrated": "calibrated", "corrected": "corrected", "ppi": "PPI++", "verdict_strata": "verdict strata",
@@ -86,28 +86,30 @@ def contrast(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> P
     rows = rows.assign(
         label=rows["model"], colour=rows["model"].map(shade), marker=rows["model"].map(shape),
         hollow=~reached if criterion.margin else False,
-        note=[f"{points(row.mean)}  ({span(row.lower, row.upper)})" + (
-            f"\nnon-inferior: {chance(row.prob_noninferior)}" if criterion.margin else "") for row in rows.itertuples()])
+        note=[f"{points(row.mean)}  ({span(row.lower, row.upper)})"
+              + (f"\nnon-inferior: {chance(row.prob_noninferior)}" if criterion.margin else "")
+              for row in rows.itertuples()])
     figure = forest({"": rows}, label=f"contrast with {plan.incumbent}, points (right is better)", contrast=True,
                     margin=criterion.margin)
     figure.alt_text = f"Contrast with {plan.incumbent} on {criterion.id}, in points: " + "; ".join(
         f"{row.label} {row.note}" for row in rows.itertuples()).replace("\n", ", ") + (
         f"; margin {points(-criterion.margin)}." if criterion.margin else ".")
-    figure.caption = (
-        f"Candidate minus incumbent on {criterion.id} with {level(plan.sampling.interval)}."
-        + (f" The dashed line is the margin; a full marker has reached the assurance of {chance(plan.decision.assurance)}"
-           " that the loss is smaller." if criterion.margin else ""))
+    figure.caption = f"Candidate minus incumbent on {criterion.id} with {level(plan.sampling.interval)}."
+    if criterion.margin:
+        figure.caption += (" The dashed line is the margin; a full marker has reached the assurance of "
+                           f"{asked(plan.decision.assurance)} that the loss is smaller.")
     return figure
 
 
 def methods(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Picture:
     """Raw, labels-only, corrected and calibrated contrasts side by side; rows of one layer."""
-    rows = select(estimates, criterion=criterion.id, slice="all", quantity="contrast")
+    rows = rates(select(estimates, criterion=criterion.id, slice="all"))
+    rows = rows[rows["quantity"] == "contrast"]
     shade = colours(plan.model_ids, incumbent=plan.incumbent)
     order = list(METHODS)
     panels = {}
     for model in plan.candidates:
-        mine = rows[(rows["model"] == model) & ((rows["method"] != "raw") | (rows["mean"].abs() <= 1))]
+        mine = rows[rows["model"] == model]
         place = mine["method"].map(lambda name: order.index(name) if name in order else len(order))
         mine = mine.assign(place=place).sort_values("place", kind="stable")
         panels[model] = mine.assign(
@@ -144,7 +146,7 @@ def slices(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec, mix: p
     figure.caption = (f"Contrast on {criterion.id} by slice, worst first, with {level(plan.sampling.interval)}; in "
                       "brackets the slice's share of traffic." + (
                           " A full marker has reached the slice assurance of "
-                          f"{chance(plan.decision.slice_assurance)}." if criterion.slice_margin else ""))
+                          f"{asked(plan.decision.slice_assurance)}." if criterion.slice_margin else ""))
     return figure
 
 
@@ -189,8 +191,30 @@ def held_out(comparison: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> 
         f"{model}: " + ", ".join(
             f"{row.label} {points(row.mean)} ({span(row.lower, row.upper)}), all judgments {points(row.truth)}"
             for row in mine.itertuples()) for model, mine in panels.items()) + "."
-    figure.caption = (f"Calibrated contrast on {criterion.id} with {level(plan.sampling.interval)}, and a cross for what "
-                      "all judgments say; at the right both numbers.")
+    figure.caption = (f"Calibrated contrast on {criterion.id} with {level(plan.sampling.interval)}, and a cross for "
+                      "what all judgments say; at the right both numbers.")
+    return figure
+
+
+@styled
+def reliability(groups: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Picture:
+    """Judged against predicted share in groups of labelled outputs, from `predictive.reliability`."""
+    figure, (axes,) = picture(3.3)
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1)
+    axes.vlines(groups["predicted"], groups["lower"], groups["upper"], color="#b9bfc3", linewidth=5)
+    axes.plot(groups["predicted"], groups["judged"], linestyle="", marker="o", color=INK, markersize=6)
+    axes.text(0.98, 0.04, "on the line: judged as predicted", ha="right", color=SOFT, fontsize=8.5)
+    axes.set_box_aspect(0.62)
+    axes.spines["left"].set_visible(True)
+    scale(axes, f"predicted share of yes on {criterion.id}", contrast=False)
+    axes.yaxis.set_major_formatter(axes.xaxis.get_major_formatter())
+    axes.set_ylabel("judged share of yes")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    figure.alt_text = f"Reliability on {criterion.id}: " + "; ".join(
+        f"predicted {percent(row.predicted)}, judged {percent(row.judged)} (expected "
+        f"{span(row.lower, row.upper, rate=True)}, {row.n} outputs)" for row in groups.itertuples()) + "."
+    figure.caption = (f"Labelled outputs in {len(groups)} groups by predicted share on {criterion.id}: the share that "
+                      "people judged yes (points) and the 95% interval that the calibration model expects (bars).")
     return figure
 
 
@@ -202,6 +226,6 @@ def _rates(is_score: bool) -> list[tuple[str, str, str, bool]]:
 
 def _trust_words(metric: str, model: str, row: pd.Series, *, is_score: bool) -> str:
     if is_score:
-        return f"{metric} for {model}: rank correlation {number(round(row['rank_correlation'], 2))}"
+        return f"{metric} for {model}: rank correlation {fixed(row['rank_correlation'])}"
     return (f"{metric} for {model}: true positive rate {percent(row['true_positive'])}, false positive rate "
             f"{percent(row['false_positive'])}")

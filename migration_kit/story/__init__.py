@@ -28,6 +28,7 @@ from migration_kit.story.verdict import (
     conditions,
     flip_points,
     held_out,
+    held_out_heading,
     joint,
     limits,
     reasons,
@@ -39,6 +40,7 @@ from migration_kit.story.verdict import (
 
 __all__ = [
     "alarms", "baseline", "checks", "conditions", "contrast", "flip_points", "flips", "flow", "heading", "held_out",
-    "joint", "limits", "margins", "methods", "metric_trust", "mix", "quality", "question", "raters", "raw", "reasons",
-    "reliability", "requirements", "sampling", "slices", "source", "stakes", "traffic_shift", "verdict", "weights",
+    "held_out_heading", "joint", "limits", "margins", "methods", "metric_trust", "mix", "quality", "question",
+    "raters", "raw", "reasons", "reliability", "requirements", "sampling", "slices", "source", "stakes",
+    "traffic_shift", "verdict", "weights",
 ]

@@ -25,7 +25,7 @@ NOTICEABLE = 0.05
 
 def heading(criterion: CriterionSpec) -> Said:
     """A heading for what follows on one criterion."""
-    return Said(f"### {safe(criterion.id)}{f' · {safe(criterion.question)}' if criterion.question else ''}")
+    return Said(f"### {safe(criterion.id)}")
 
 
 def question(plan: Plan) -> Said:
@@ -52,7 +52,8 @@ def margins(plan: Plan, manifest: dict, changes: list[str]) -> Said:
         people = f", {amount(gate.margin * volume)} of {amount(volume)} requests a day" if volume else ""
         told.append(f"On {safe(gate.id)} a loss of up to {size(gate.margin)} is accepted{people}.")
     fixed = manifest["plans"][-1]
-    told.append(f"These margins stand in the plan with digest `{fixed['digest'][:12]}`, first read {fixed['since'][:10]}.")
+    told.append(f"These margins stand in the plan with digest `{fixed['digest'][:12]}`, first read "
+                f"{fixed['since'][:10]}.")
     told += [safe(change) for change in changes] or [
         "No other plan was read in this run folder after the candidates' scores had been seen."]
     return Said(" ".join(told))
@@ -87,9 +88,9 @@ def mix(slices: pd.DataFrame) -> Said:
         told = "The test set and production traffic have nearly the same mix of slices."
     else:
         word = "more" if gap["traffic_share"] > gap["item_share"] else "less"
-        told = (f"The mix differs most in {safe(gap['slice'])}: {share(gap['traffic_share'])} of production traffic and "
-                f"{share(gap['item_share'])} of the test set, so it counts {word} in production than an unweighted mean "
-                f"would tell. {counted(gap['labelled'], 'item')} of it {'is' if gap['labelled'] == 1 else 'are'} "
+        told = (f"The mix differs most in {safe(gap['slice'])}: {share(gap['traffic_share'])} of production traffic "
+                f"and {share(gap['item_share'])} of the test set, so it counts {word} in production than in an "
+                f"unweighted mean. {counted(gap['labelled'], 'item')} of it {'is' if gap['labelled'] == 1 else 'are'} "
                 "labelled.")
     if len(empty):
         names = listed([safe(name) for name in empty["slice"]])
@@ -107,8 +108,8 @@ def flow(counts: pd.DataFrame, data: EvalData) -> Said:
         short = part[part["complete"] < part["items"]]
         if len(short):
             worst = short.loc[short["complete"].idxmin()]
-            told.append(f"{counted(worst['items'] - worst['complete'], 'output')} of {safe(worst['model'])} lack one of "
-                        "its metrics or all, the most of any model.")
+            told.append(f"{counted(worst['items'] - worst['complete'], 'output')} of {safe(worst['model'])} lack a "
+                        "metric, the most of any model.")
     kept_out = int(data.exclusions["n"].sum()) if len(data.exclusions) else 0
     told.append(f"{counted(kept_out, 'row')} left out or missing; the table says why." if kept_out
                 else "Nothing was left out and nothing is missing.")
@@ -170,13 +171,10 @@ def raw(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
         open_ = mine.drop(index=[*better.index, *worse.index])
         parts = [f"{word} by {listed([safe(name) for name in part['metric']])}" for word, part in
                  (("better", better), ("worse", worse), ("neither for certain", open_)) if len(part)]
-        told.append(f"{safe(model)} looks {'; '.join(parts)}{': the metrics contradict each other' * both(better, worse)}.")
-    return Said(" ".join(told))
-
-
-def both(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Tell whether neither table is empty."""
-    return bool(len(one) and len(other))
+        told.append(f"- {safe(model)} looks {'; '.join(parts)}.")
+        if len(better) and len(worse):
+            told[-1] += " The metrics contradict each other."
+    return Said("\n".join(told))
 
 
 def flips(counts: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
@@ -186,17 +184,17 @@ def flips(counts: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
         mine = total[total["model"] == model]
         parts = []
         for row in mine.itertuples():
-            net = (row.gained - row.lost) / row.n
+            net = points((row.gained - row.lost) / row.n, unit=True)
             parts.append(f"by {'people' if row.by == 'people' else safe(row.by)} it loses "
                          f"{percent(row.lost / row.n)} of the items and gains {percent(row.gained / row.n)}, "
-                         f"{points(net)} points on balance")
-        told.append(f"{safe(model)}: {'; '.join(parts)}." if parts else
-                    f"{safe(model)}: no item has an answer to compare.")
+                         f"{net} on balance")
+        told.append(f"- {safe(model)}: {'; '.join(parts)}." if parts else
+                    f"- {safe(model)}: no item has an answer to compare.")
     worst = counts[(counts["by"] == "people") & (counts["slice"] != "all") & (counts["n"] > 0)]
     if len(worst):
         net = (worst["gained"] - worst["lost"]) / worst["n"]
         row = worst.loc[net.idxmin()]
-        told.append(f"Where people saw most lost on balance: {safe(row['model'])} in {safe(row['slice'])} "
-                    f"({points(net.min())} points of {counted(row['n'], 'judged item')})." if net.min() < 0 else
-                    "In no slice did people see more lost than gained.")
-    return Said(" ".join(told))
+        told.append(f"- Where people saw most lost on balance: {safe(row['model'])} in {safe(row['slice'])}, "
+                    f"{points(net.min(), unit=True)} on {counted(row['n'], 'judged item')}." if net.min() < 0 else
+                    "- In no slice did people see more lost than gained.")
+    return Said("\n".join(told))

@@ -5,6 +5,7 @@ import pandas as pd
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import (
     Said,
+    asked,
     chance,
     counted,
     level,
@@ -38,17 +39,21 @@ def metric_trust(errors: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> 
     if plan.incumbent not in primary.index:
         return Said(" ".join(told))
     apart = []
-    for what, name, low, high in (("true_positive", "yes when people say yes", "tp_lower", "tp_upper"),
-                                  ("false_positive", "yes when people say no", "fp_lower", "fp_upper")):
+    for what, answer, low, high in (("true_positive", "yes", "tp_lower", "tp_upper"),
+                                    ("false_positive", "no", "fp_lower", "fp_upper")):
         own = primary.loc[plan.incumbent]
-        for model in plan.candidates:
-            row = primary.loc[model]
-            if not unknown(row[what]) and not unknown(own[what]) and (row[low] > own[high] or row[high] < own[low]):
-                apart.append(f"{name} for {safe(model)} {percent(row[what])}, for the incumbent {percent(own[what])}")
-    told.append(f"The primary metric {safe(criterion.primary_metric)} treats models unlike: it says {'; '.join(apart)}. "
-                "So its raw contrast is bent." if apart else
-                f"The intervals of {safe(criterion.primary_metric)}'s error rates overlap between incumbent and "
-                "candidates.")
+        others = primary.loc[list(plan.candidates)]
+        unlike = [f"{percent(row[what])} of {safe(model)}" for model, row in others.iterrows()
+                  if row[low] > own[high] or row[high] < own[low]]
+        if unlike:
+            apart.append(f"Where people say {answer}, it says yes to {listed(unlike)}, and to {percent(own[what])} of "
+                         "the incumbent.")
+    if apart:
+        told += [f"The primary metric {safe(criterion.primary_metric)} treats models unlike.", *apart,
+                 "So its raw contrast is bent."]
+    elif primary["true_positive"].notna().all():
+        told.append(f"The intervals of {safe(criterion.primary_metric)}'s error rates overlap between incumbent and "
+                    "candidates.")
     return Said(" ".join(told))
 
 
@@ -61,14 +66,14 @@ def quality(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     order = mine.sort_values(ascending=criterion.better == "lower")
     ranked = [f"{safe(model)} {percent(value)}{' (incumbent)' if model == plan.incumbent else ''}"
               for model, value in order.items()]
-    return Said(f"From best to worst on {safe(criterion.id)}: {listed(ranked)}. "
-                "Intervals of single models are wider than those of contrasts, because all models share the same items.")
+    return Said(f"From best to worst on {safe(criterion.id)}: {listed(ranked)}.")
 
 
 def contrast(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """One sentence a candidate: contrast, interval, probability of losing more than the margin; rows of one layer."""
     mine = _rows(rows, criterion, quantity="contrast").set_index("model")
-    return Said("\n".join(f"- {contrast_sentence(model, mine.loc[model], plan, criterion)}" for model in plan.candidates))
+    told = [f"- {contrast_sentence(model, mine.loc[model], plan, criterion)}" for model in plan.candidates]
+    return Said("\n".join(told))
 
 
 def contrast_sentence(model: str, row: pd.Series, plan: Plan, criterion: CriterionSpec) -> str:
@@ -124,11 +129,10 @@ def slices(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
                 f"({span(worst['lower'], worst['upper'])}).")
         if criterion.slice_margin is not None:
             short = mine[~(mine["prob_noninferior"] >= plan.decision.slice_assurance)]
-            text += (f" Not yet shown to lose less than {size(criterion.slice_margin)} with probability "
-                     f"{chance(plan.decision.slice_assurance)}: " + listed(
-                         [f"{safe(row.slice)} ({chance(row.prob_noninferior)})" for row in short.itertuples()]) + "."
-                     if len(short) else f" In every slice the probability of losing less than "
-                                        f"{size(criterion.slice_margin)} reaches {chance(plan.decision.slice_assurance)}.")
+            margin, wanted = size(criterion.slice_margin), asked(plan.decision.slice_assurance)
+            names = [f"{safe(row.slice)} ({chance(row.prob_noninferior)})" for row in short.itertuples()]
+            text += (f" Not shown to lose less than {margin} with probability {wanted}: {listed(names)}." if names else
+                     f" In every slice the probability of losing less than {margin} reaches {wanted}.")
         told.append(text)
     return Said("\n".join(told))
 
@@ -150,8 +154,8 @@ def reliability(groups: pd.DataFrame, criterion: CriterionSpec) -> Said:
     """Whether predicted and judged shares agree."""
     outside = int(((groups["judged"] < groups["lower"]) | (groups["judged"] > groups["upper"])).sum())
     return Said(f"On {safe(criterion.id)} {outside} of {counted(len(groups), 'group')} "
-                f"{'lies' if outside == 1 else 'lie'} outside the interval that the calibration model expects; about one "
-                "in twenty would by chance.")
+                f"{'lies' if outside == 1 else 'lie'} outside the interval that the calibration model expects; about "
+                "one in twenty would by chance.")
 
 
 def checks(found: pd.DataFrame) -> Said:

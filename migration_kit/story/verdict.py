@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from migration_kit.plan import Plan
-from migration_kit.wording import Said, amount, chance, counted, listed, percent, points, safe, size
+from migration_kit.data import EvalData
+from migration_kit.plan import CriterionSpec, Plan
+from migration_kit.wording import Said, amount, asked, chance, counted, listed, minus, points, safe, size
 
 WORDS = {"switch": "Switch", "keep": "Keep", "collect": "Collect"}
 
@@ -13,8 +14,8 @@ def verdict(decision: dict, plan: Plan) -> Said:
     what = {"switch": f"to {safe(decision['candidate'])}", "keep": safe(plan.incumbent), "collect": "more labels"}
     told = f"## {WORDS[decision['verdict']]} {what[decision['verdict']]}\n\n**{safe(decision['sentence'])}**"
     if decision["probability"] is not None:
-        told += (f"\n\nProbability that all gates hold together: at least {chance(decision['probability'])}; asked "
-                 f"was {chance(plan.decision.assurance)}.")
+        told += (f"\n\nProbability that all gates hold together: at least {chance(decision['probability'])}; the plan "
+                 f"asks for {asked(plan.decision.assurance)}.")
     return Said(told)
 
 
@@ -22,7 +23,8 @@ def reasons(decision: dict) -> Said:
     """For every candidate its verdict and each reason."""
     told = []
     for model, one in decision["candidates"].items():
-        told.append(f"- **{safe(model)}: {one['verdict']}.** {' '.join(safe(reason) for reason in one['reasons'])}")
+        why = " ".join(safe(minus(reason)) for reason in one["reasons"])
+        told.append(f"- **{safe(model)}: {one['verdict']}.** {why}")
         if one["labels_needed"]:
             told[-1] += f" About {amount(one['labels_needed'])} more labelled items are likely to settle it."
     return Said("\n".join(told))
@@ -32,8 +34,8 @@ def joint(decision: dict, plan: Plan) -> Said:
     """How the probability of all gates together is formed."""
     if len(plan.gates) == 1:
         return Said(f"There is one gate, {safe(plan.gates[0].id)}: its probability is the one that counts.")
-    told = [f"{safe(model)} at least {chance(one['probability'])} ({chance(one['probability_independent'])} if the gates "
-            "were independent)" for model, one in decision["candidates"].items()]
+    told = [f"{safe(model)} at least {chance(one['probability'])} ({chance(one['probability_independent'])} if the "
+            "gates were independent)" for model, one in decision["candidates"].items()]
     return Said(f"The {len(plan.gates)} gates are fitted apart, so nothing is known about their dependence and the "
                 "probability that all hold is a lower bound, 1 minus the sum of the probabilities that one fails: "
                 f"{listed(told)}.")
@@ -42,8 +44,8 @@ def joint(decision: dict, plan: Plan) -> Said:
 def alarms(decision: dict) -> Said:
     """Metrics that would have misled."""
     if not decision["alarms"]:
-        return Said("No metric says with probability 95.0% or more the opposite of the calibrated contrast.")
-    return Said("\n".join(f"- {safe(alarm)}" for alarm in decision["alarms"]))
+        return Said("No metric says with a probability of 95% or more the opposite of the calibrated contrast.")
+    return Said("\n".join(f"- {safe(minus(alarm))}" for alarm in decision["alarms"]))
 
 
 def stakes(plan: Plan) -> Said:
@@ -55,8 +57,8 @@ def stakes(plan: Plan) -> Said:
         told.append(f"- {safe(gate.id)}: a wrong switch is one that loses more than {size(gate.margin)}, {people}"
                     f"{f' ({safe(gate.why)})' if gate.why else ''}.")
     retires = plan.models.incumbent.retires
-    told.append(f"- A wrong stay keeps {safe(plan.incumbent)} although a candidate is as good"
-                + (f"; {safe(plan.incumbent)} retires on {retires}, so staying is open until then." if retires else "."))
+    until = f"; {safe(plan.incumbent)} retires on {retires}, so staying is open until then" if retires else ""
+    told.append(f"- A wrong stay keeps {safe(plan.incumbent)} although a candidate is as good{until}.")
     return Said("\n".join(told))
 
 
@@ -71,35 +73,39 @@ def conditions(decision: dict, plan: Plan) -> Said:
              if p < plan.decision.assurance]
     if short:
         told.append(f"- Watch {listed(short)}: losing less than the slice margin is not shown there with "
-                    f"{chance(plan.decision.assurance)}, only with the slice assurance.")
+                    f"{asked(plan.decision.assurance)}, only with the slice assurance.")
     if decision["verdict"] != "switch":
         told.append(f"- Until then {safe(plan.incumbent)} stays in production.")
     return Said("\n".join(told))
 
 
 def flip_points(decision: dict, plan: Plan) -> Said:
-    """Whether another margin would turn a gate."""
-    told = []
+    """Which gates another margin would turn."""
+    told, holding = [], 0
     for model, one in decision["candidates"].items():
         for name, gate in one["gates"].items():
-            limit, margin = gate["smallest_margin"], gate["margin"]
-            if limit > margin:
-                told.append(f"- {safe(model)} on {safe(name)}: the gate would hold from a margin of {size(limit)} on; the "
-                            f"plan accepts {size(margin)}.")
+            limit, margin, where = gate["smallest_margin"], gate["margin"], f"- {safe(model)} on {safe(name)}"
+            if gate["probability"] >= plan.decision.assurance:
+                holding += 1
+            elif limit > margin:
+                told.append(f"{where} would hold from a margin of {size(limit)} on; the plan accepts {size(margin)}.")
             else:
-                told.append(f"- {safe(model)} on {safe(name)}: the gate holds, and would down to a margin of "
-                            f"{size(limit) if limit > 0 else '0: a loss of any size is ruled out'}.")
-    return Said("\n".join(told))
+                told.append(f"{where} holds by the calibrated contrast and not once that is corrected by the labels' "
+                            "residuals, so no margin is named.")
+    first = f"- {holding} of {counted(holding + len(told), 'gate')} {'holds' if holding == 1 else 'hold'} already."
+    return Said("\n".join([first, *told]))
 
 
 def weights(rows: pd.DataFrame, plan: Plan) -> Said:
     """Weighted and unweighted contrast of every candidate on every gate, from estimates of both layers."""
     rows = rows[(rows["slice"] == "all") & (rows["quantity"] == "contrast") & (rows["method"] == "calibrated")]
     wide = rows.pivot(index=["criterion", "model"], columns="layer", values="mean")
-    told = [f"- {safe(gate.id)}: " + listed([
-        f"{safe(model)} {points(wide.loc[(gate.id, model), 'traffic'])} weighted by traffic "
-        f"({points(wide.loc[(gate.id, model), 'offline'])} in the test set as it is)" for model in plan.candidates]) + "."
-        for gate in plan.gates]
+    told = []
+    for gate in plan.gates:
+        parts = [f"{safe(model)} {points(wide.loc[(gate.id, model), 'traffic'])} weighted by traffic and "
+                 f"{points(wide.loc[(gate.id, model), 'offline'])} in the test set as it is"
+                 for model in plan.candidates]
+        told.append(f"- Contrast on {safe(gate.id)}, in points: {'; '.join(parts)}.")
     return Said("\n".join(told))
 
 
@@ -123,17 +129,22 @@ def limits(plan: Plan, labels: pd.DataFrame) -> Said:
     return Said("\n".join(told))
 
 
-def held_out(comparison: pd.DataFrame, plan: Plan) -> Said:
+def held_out_heading(data: EvalData) -> Said:
+    """A heading for the judgments kept aside, and how many there are."""
+    n = counted(data.held_out.drop_duplicates(["item_id", "criterion"])["item_id"].nunique(), "item")
+    return Said(f"## What all judgments say\n\nJudgments of {n} were kept aside: nothing above has seen them. Weighted "
+                "by production traffic, they are what the calibrated intervals should hold.")
+
+
+def held_out(comparison: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """Whether intervals hold what all judgments say, and whether signs agree."""
-    if comparison.empty:
-        return Said("No judgments were kept aside.")
-    total = comparison[(comparison["slice"] == "all") & (comparison["quantity"] == "contrast")]
+    mine = comparison[comparison["criterion"] == criterion.id]
     told = []
-    for row in total.itertuples():
-        told.append(f"- {safe(row.model)} on {safe(row.criterion)}: all judgments say {points(row.truth, unit=True)}, the "
-                    f"calibrated contrast said {points(row.mean)}; its interval "
-                    f"{'holds' if row.inside else 'does not hold'} the truth"
-                    f"{'' if row.mean * row.truth > 0 else ', and the sign differs' if row.mean * row.truth else ''}.")
-    told.append(f"\nOver models, slices and criteria {comparison['inside'].sum()} of {len(comparison)} intervals "
-                f"({percent(comparison['inside'].mean())}) hold what all judgments say.")
+    for row in mine[(mine["slice"] == "all") & (mine["quantity"] == "contrast")].itertuples():
+        sign = "" if row.mean * row.truth >= 0 else ", and the sign differs"
+        told.append(f"- {safe(row.model)} on {safe(criterion.id)}: all judgments say {points(row.truth, unit=True)}, "
+                    f"the calibrated contrast is {points(row.mean)}; its interval "
+                    f"{'holds' if row.inside else 'does not hold'} what they say{sign}.")
+    told.append(f"- Over models, slices, qualities and contrasts {mine['inside'].sum()} of {len(mine)} intervals hold "
+                "what all judgments say.")
     return Said("\n".join(told))

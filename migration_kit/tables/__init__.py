@@ -17,5 +17,6 @@ from migration_kit.tables.results import (
 
 __all__ = [
     "checks", "criteria", "estimates", "exclusions", "flip_points", "flips", "flow", "held_out", "methods",
-    "metric_trust", "metrics", "models", "priors", "provenance", "raw", "requirements", "sign_off", "slices", "verdicts",
+    "metric_trust", "metrics", "models", "priors", "provenance", "raw", "requirements", "sign_off", "slices",
+    "verdicts",
 ]

@@ -6,7 +6,7 @@ from great_tables import GT
 from migration_kit.data import EvalData
 from migration_kit.plan import Plan
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid, mark
-from migration_kit.wording import DASH, amount, chance, percent, points, share, size, unknown
+from migration_kit.wording import DASH, amount, chance, number, percent, points, share, size, unknown
 
 
 def models(plan: Plan) -> GT:
@@ -34,7 +34,7 @@ def criteria(plan: Plan) -> GT:
         for one in plan.criteria
     ]
     columns = [("criterion", NAME), ("question", TEXT), ("role", TEXT), ("better", TEXT), ("margin", NUMBER),
-               *([("is outputs a day", NUMBER)] if volume else []), ("slice margin", NUMBER), ("why", TEXT)]
+               *([("outputs a day", NUMBER)] if volume else []), ("slice margin", NUMBER), ("why", TEXT)]
     return grid(columns, rows, title="Criteria, and the largest loss accepted on each",
                 note="Points are percentage points of the criterion's rate; all criteria are judged yes or no.")
 
@@ -54,12 +54,13 @@ def metrics(plan: Plan) -> GT:
                 title="Metrics", note="A metric of a model's own family may favour it.")
 
 
-def flow(counts: pd.DataFrame) -> GT:
-    """Items, metrics and labels of every model, from `overview.flow`."""
+def flow(counts: pd.DataFrame, *, outcomes: bool) -> GT:
+    """Items, metrics and labels of every model, from `overview.flow`; with `outcomes` what people said, too."""
     rows = [[row.model, amount(row.items), amount(row.with_metric), amount(row.complete), amount(row.judged),
-             amount(row.good), amount(row.bad)] for row in counts.itertuples()]
+             *([amount(row.good), amount(row.bad)] if outcomes else [])] for row in counts.itertuples()]
+    said = [("judged good", NUMBER), ("judged bad", NUMBER)] if outcomes else []
     return grid([("model", NAME), ("items", NUMBER), ("with a metric", NUMBER), ("with every metric", NUMBER),
-                 ("judged by people", NUMBER), ("good", NUMBER), ("bad", NUMBER)], rows,
+                 ("judged by people", NUMBER), *said], rows,
                 title="From the test set to the judgments, in outputs", groups=counts["criterion"].tolist())
 
 
@@ -75,7 +76,7 @@ def requirements(found: pd.DataFrame, plan: Plan) -> GT:
     rows, groups = [], []
     for name, part in found.groupby("requirement", sort=False):
         for row in part.to_dict("records"):
-            rows.append([row["model"], mark({"pass": True, "fail": False}.get(row["status"])), row["found"],
+            rows.append([row["model"], mark({"pass": True, "fail": False}.get(row["status"])), _found(row),
                          chance(row["probability"]) if not unknown(row["probability"]) else "a fact"])
             groups.append(f"{name}: {row['bound']}")
     return grid([("model", NAME), ("", TEXT), ("found", TEXT), ("probability that it holds", NUMBER)], rows,
@@ -86,7 +87,8 @@ def requirements(found: pd.DataFrame, plan: Plan) -> GT:
 
 def flips(counts: pd.DataFrame) -> GT:
     """Answers lost and gained by slice, from `overview.flips`."""
-    counts = counts[counts["n"] > 0].sort_values(["model", "by"], kind="stable")
+    counts = counts[counts["n"] > 0]
+    counts = counts.sort_values("model", key=lambda column: column.map(list(column.unique()).index), kind="stable")
     scored = counts["both_bad"].isna().all()
     rows = [
         [row.by, "all items" if row.slice == "all" else row.slice, amount(row.n), _part(row.lost, row.n),
@@ -124,6 +126,12 @@ def _fact(value: object) -> str:
         return "not stated"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value:g}" if isinstance(
         value, float) else str(value)
+
+
+def _found(row: dict) -> str:
+    if unknown(row["probability"]):
+        return row["found"]
+    return f"{number(row['mean'])} ({number(row['lower'])} to {number(row['upper'])})"
 
 
 def _part(count: float, n: float) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from great_tables import GT, html, loc, style
 
 NUMBER, TEXT, NAME = "right", "left", "name"
+SIDE = "0.7rem"
 
 
 def grid(
@@ -18,7 +19,7 @@ def grid(
     Parameters
     ----------
     columns : sequence of (heading, kind)
-        kind is NUMBER (aligned right), TEXT or NAME (in bold, heads its row).
+        kind is NUMBER (aligned right), TEXT or NAME (in bold; in the first column it heads its row).
     rows : sequence of rows of text
     title : str
         What the table shows, with its unit.
@@ -31,11 +32,16 @@ def grid(
     frame = pd.DataFrame([[str(cell) for cell in row] for row in rows], columns=keys, dtype="object")
     if groups is not None:
         frame["group"] = list(groups)
-    table = GT(frame, groupname_col="group" if groups is not None else None).tab_header(title=html(_plain(title)))
-    table = table.cols_label({key: html(_plain(head)) for key, (head, _) in zip(keys, columns, strict=True)})
+    heads = [html(_plain(head)) for head, _ in columns]
+    stub = keys[0] if columns[0][1] == NAME else None
+    table = GT(frame, rowname_col=stub, groupname_col="group" if groups is not None else None)
+    table = table.tab_header(title=html(_plain(title))).cols_label(dict(zip(keys, heads, strict=True)))
+    table = table.tab_options(column_labels_padding_horizontal=SIDE, row_group_padding_horizontal=SIDE)
+    if stub:
+        table = table.tab_stubhead(heads[0]).tab_style(style.text(weight="bold"), loc.stub())
     for key, (_, kind) in zip(keys, columns, strict=True):
         table = table.cols_align("right" if kind == NUMBER else "left", columns=key)
-        if kind == NAME and len(frame):
+        if kind == NAME and key != stub and len(frame):
             table = table.tab_style(style.text(weight="bold"), loc.body(columns=key))
     if note:
         table = table.tab_source_note(html(_plain(note)))
@@ -45,8 +51,8 @@ def grid(
 def mark(passed: object) -> str:
     """Return a check mark, a cross or a question mark, with the word for those who do not see it."""
     if pd.isna(passed):
-        return "? unknown"
-    return "✓ pass" if passed else "✗ fail"
+        return "?\u00a0unknown"
+    return "✓\u00a0pass" if passed else "✗\u00a0fail"
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,7 @@ from great_tables import GT
 from migration_kit.plan import Plan
 from migration_kit.priors import prior_table
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid, mark
-from migration_kit.wording import DASH, amount, chance, level, number, percent, points, size, span, unknown
+from migration_kit.wording import DASH, amount, asked, chance, fixed, level, minus, percent, points, size, span, unknown
 
 METHODS = {
     "calibrated": "calibrated (decides)", "corrected": "corrected by residuals", "ppi": "PPI++ on the primary metric",
@@ -27,11 +27,11 @@ def metric_trust(errors: pd.DataFrame, observed: pd.DataFrame, plan: Plan) -> GT
             DASH if seen is None else f"{seen['no_yes']} of {seen['no_yes'] + seen['no_no']}",
             _rate(row, "true_positive", "tp"), _rate(row, "false_positive", "fp"),
             DASH if not is_score or unknown(row["rank_correlation"]) else
-            f"{_two(row['rank_correlation'])} ({_two(row['rc_lower'])} to {_two(row['rc_upper'])})",
+            f"{fixed(row['rank_correlation'])} ({fixed(row['rc_lower'])} to {fixed(row['rc_upper'])})",
         ])
         groups.append(row["metric"])
     columns = [("model", NAME), ("says yes when people say yes", NUMBER), ("says yes when people say no", NUMBER),
-               ("true positive rate", NUMBER), ("false positive rate", NUMBER), ("rank correlation", NUMBER)]
+               ("true positive rate, %", NUMBER), ("false positive rate, %", NUMBER), ("rank correlation", NUMBER)]
     kept = [place for place in range(len(columns)) if not place or any(row[place] != DASH for row in rows)]
     return grid([columns[place] for place in kept], [[row[place] for place in kept] for row in rows],
                 title="Metrics against people: counts among judged outputs, and rates over all outputs", groups=groups,
@@ -57,7 +57,7 @@ def estimates(rows: pd.DataFrame, plan: Plan) -> GT:
     return grid([("model", NAME), ("quality", NUMBER), (what, TEXT), ("contrast, points", NUMBER), (what, TEXT),
                  ("non-inferior", NUMBER), ("labels", NUMBER)], cells,
                 title="Calibrated quality and contrast with the incumbent", groups=groups,
-                note="A positive contrast is better. Non-inferior: probability that the loss is smaller than the margin.")
+                note="A positive contrast is better. Non-inferior: probability of losing less than the margin.")
 
 
 def methods(rows: pd.DataFrame, plan: Plan) -> GT:
@@ -92,12 +92,12 @@ def slices(rows: pd.DataFrame, plan: Plan, *, most: int = 12) -> GT:
                  ("loss smaller than slice margin", NUMBER), ("labels", NUMBER)], cells,
                 title="Slices, worst first",
                 note=(f"{left} more combinations of model, criterion and slice are better than these. " if left else "")
-                + f"Asked of every slice with a margin: {chance(plan.decision.slice_assurance)}.")
+                + f"Asked of every slice with a margin: {asked(plan.decision.slice_assurance)}.")
 
 
 def checks(found: pd.DataFrame) -> GT:
     """Checks that passed, failed or cannot tell; columns of `checks.check_table`."""
-    rows = [[mark(row.passed), row.check, row.text + (" Until this passes, the verdict is collect." if row.blocks
+    rows = [[mark(row.passed), row.check, minus(row.text) + (" Until this passes, the verdict is collect." if row.blocks
              and row.passed is not pd.NA and not row.passed else "")]
             for row in found.rename(columns={"name": "check"}).itertuples()]
     return grid([("", TEXT), ("check", NAME), ("what was found", TEXT)], rows, title="Checks",
@@ -124,7 +124,7 @@ def verdicts(decision: dict, plan: Plan) -> GT:
                  ("all gates hold, at least", NUMBER), ("labels still needed", NUMBER)], rows,
                 title="Verdict on each candidate",
                 note="For each gate: contrast in points; probability that the loss is smaller than the margin. "
-                     f"Asked of all gates together: {chance(plan.decision.assurance)}.")
+                     f"Asked of all gates together: {asked(plan.decision.assurance)}.")
 
 
 def flip_points(decision: dict, plan: Plan) -> GT:
@@ -137,7 +137,7 @@ def flip_points(decision: dict, plan: Plan) -> GT:
     return grid([("candidate", NAME), ("gate", TEXT), ("margin of the plan", NUMBER),
                  ("smallest margin that would hold", NUMBER), ("so the gate", TEXT)], rows,
                 title="What would change the answer: margins",
-                note=f"Smallest loss ruled out with {chance(plan.decision.assurance)}, by the calibrated contrast.")
+                note=f"Smallest loss ruled out with {asked(plan.decision.assurance)}, by the calibrated contrast.")
 
 
 def held_out(comparison: pd.DataFrame, plan: Plan) -> GT:
@@ -145,8 +145,9 @@ def held_out(comparison: pd.DataFrame, plan: Plan) -> GT:
     rows, groups = [], []
     for row in comparison[comparison["slice"] == "all"].itertuples():
         show = points if row.quantity == "contrast" else percent
-        rows.append([row.model, row.quantity, show(row.mean), span(row.lower, row.upper, rate=row.quantity == "quality"),
-                     show(row.truth), "✓ inside" if row.inside else "✗ outside"])
+        rows.append([row.model, row.quantity, show(row.mean),
+                     span(row.lower, row.upper, rate=row.quantity == "quality"), show(row.truth),
+                     "✓ inside" if row.inside else "✗ outside"])
         groups.append(row.criterion)
     return grid([("model", NAME), ("", TEXT), ("calibrated", NUMBER), (level(plan.sampling.interval), TEXT),
                  ("all judgments", NUMBER), ("in the interval", TEXT)], rows, groups=groups,
@@ -179,11 +180,8 @@ def sign_off(plan: Plan) -> GT:
 def _rate(row: dict, name: str, prefix: str) -> str:
     if unknown(row[name]):
         return DASH
-    return f"{percent(row[name])} ({span(row[f'{prefix}_lower'], row[f'{prefix}_upper'], rate=True)})"
-
-
-def _two(value: float) -> str:
-    return number(round(value, 2))
+    mean, lower, upper = (fixed(100 * row[key], 1) for key in (name, f"{prefix}_lower", f"{prefix}_upper"))
+    return f"{mean} ({lower} to {upper})"
 
 
 def _smallest(margin: float) -> str:
