@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from migration_kit.wording import wrapped
 
 WIDTH = 7.6
-DOTS_PER_INCH = 200
+DOTS_PER_INCH = 160
 INK, SOFT, LINE, LOSS = "#1c2226", "#5b666e", "#d5dada", "#a8321f"
 INCUMBENT = "#767676"
 # Position 7 of the palette is grey, which belongs to the incumbent.

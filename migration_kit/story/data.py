@@ -74,8 +74,8 @@ def source(plan: Plan, data: EvalData) -> Said:
     told = f"The test set holds {counted(len(data.items), 'item')}"
     if plan.slices:
         told += f" in {counted(data.items['slice'].nunique(), 'slice')} by {listed([safe(s) for s in plan.slices])}"
-    told += f", from {safe(plan.data.source)}" if plan.data.source else ""
-    return Said(told + (f" ({safe(plan.data.period)})." if plan.data.period else "."))
+    told += f". Source: {safe(plan.data.source)}" if plan.data.source else ""
+    return Said(told + (f". Period: {safe(plan.data.period)}." if plan.data.period else "."))
 
 
 def mix(slices: pd.DataFrame) -> Said:
@@ -110,6 +110,10 @@ def flow(counts: pd.DataFrame, data: EvalData) -> Said:
             worst = short.loc[short["complete"].idxmin()]
             told.append(f"{counted(worst['items'] - worst['complete'], 'output')} of {safe(worst['model'])} lack a "
                         "metric, the most of any model.")
+    chance = data.scores.loc[data.scores["rater_kind"] == "human", "inclusion_prob"].fillna(1.0)
+    told.append("Every item counts as equally likely to have been chosen for judging." if chance.nunique() < 2 else
+                f"Items were chosen for judging with probabilities from {percent(chance.min())} to "
+                f"{percent(chance.max())}, which the estimates allow for.")
     kept_out = int(data.exclusions["n"].sum()) if len(data.exclusions) else 0
     told.append(f"{counted(kept_out, 'row')} left out or missing; the table says why." if kept_out
                 else "Nothing was left out and nothing is missing.")

@@ -8,9 +8,9 @@ from migration_kit.wording import (
     asked,
     chance,
     counted,
+    fixed,
     level,
     listed,
-    number,
     percent,
     points,
     safe,
@@ -105,7 +105,7 @@ def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
             continue
         wide = (own["upper"] - own["lower"]) / (labels.iloc[0]["upper"] - labels.iloc[0]["lower"])
         text = (f"- {safe(model)}: {points(own['mean'])} calibrated, {points(labels.iloc[0]['mean'])} by labels alone; "
-                f"the calibrated interval is {number(round(wide, 2))} times as wide.")
+                f"the calibrated interval is {fixed(wide)} times as wide.")
         raw = mine[(mine["method"] == "raw") & mine["mean"].notna()]
         against = raw[(raw["lower"] > 0) & (own["mean"] < 0) | (raw["upper"] < 0) & (own["mean"] > 0)]
         if len(against):

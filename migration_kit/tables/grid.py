@@ -8,6 +8,7 @@ from great_tables import GT, html, loc, style
 
 NUMBER, TEXT, NAME = "right", "left", "name"
 SIDE = "0.7rem"
+LONGEST_ON_ONE_LINE = 32
 
 
 def grid(
@@ -39,6 +40,8 @@ def grid(
     table = table.tab_options(column_labels_padding_horizontal=SIDE, row_group_padding_horizontal=SIDE)
     if stub:
         table = table.tab_stubhead(heads[0]).tab_style(style.text(weight="bold"), loc.stub())
+        if len(frame) and frame[stub].str.len().max() <= LONGEST_ON_ONE_LINE:
+            table = table.tab_style(style.css("white-space: nowrap"), loc.stub())
     for key, (_, kind) in zip(keys, columns, strict=True):
         table = table.cols_align("right" if kind == NUMBER else "left", columns=key)
         if kind == NAME and key != stub and len(frame):

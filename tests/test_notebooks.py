@@ -1,0 +1,141 @@
+"""The five notebooks, run end to end on a tiny migration whose names are hostile, and the pages made of them."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from conftest import write_tiny
+
+from migration_kit.manifest import STAGES
+from migration_kit.pipeline import run_pipeline
+from migration_kit.wording import chance, points, span
+
+EVIL = "<img src=x onerror=alert(1)>"
+MORE = """\
+requirements:
+  - {id: regions, fact: regions, includes: [amer, emea]}
+  - {id: "<b>right</b>", criterion: "$x_1$", at_least: 0.1}
+"""
+LARGEST_PAGE = 3_000_000
+
+
+def write_hostile(folder: Path) -> Path:
+    """The tiny migration with a candidate, a metric and a slice of hostile names, two criteria, held-out judgments."""
+    plan = write_tiny(folder)
+    items = pd.read_csv(folder / "items.csv")
+    items["region"] = items["region"].replace("amer", "[amer](javascript:alert(1))")
+    items.to_csv(folder / "items.csv", index=False)
+    traffic = pd.read_csv(folder / "traffic.csv")
+    traffic["region"] = traffic["region"].replace("amer", "[amer](javascript:alert(1))")
+    traffic.to_csv(folder / "traffic.csv", index=False)
+    scores = pd.read_csv(folder / "scores.csv")
+    scores["model"] = scores["model"].replace("small", EVIL)
+    scores["rater"] = scores["rater"].replace("judge-x", "judge **x**")
+    human = scores[scores["rater_kind"] == "human"]
+    again = scores[scores["rater"] != "judge **x**"].assign(criterion="refused")
+    facts = human.assign(criterion="$x_1$", rater="rule", rater_kind="code")
+    pd.concat([scores, again, facts]).to_csv(folder / "scores.csv", index=False)
+    human.assign(value=0.5).to_csv(folder / "held.csv", index=False)
+    text = plan.read_text("utf-8").replace("id: small", f'id: "{EVIL}"').replace("judge-x", '"judge **x**"')
+    text = text.replace("scores: [{path: scores.csv}]", "scores: [{path: scores.csv}]\n  held_out: [{path: held.csv}]")
+    refused = "  - {id: refused, better: lower, role: monitor, metrics: [exact_match]}\n"
+    plan.write_text(text.replace("sampling:", f"{refused}{MORE}sampling:"), "utf-8")
+    return plan
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    run_pipeline(write_hostile(folder), folder / "run", fast=True, progress=False)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def pages(run) -> dict[str, BeautifulSoup]:
+    return {stage: BeautifulSoup((run / stage / "notebook.html").read_text("utf-8"), "html.parser") for stage in STAGES}
+
+
+def test_every_stage_leaves_its_files(run):
+    for name in ("02_candidates/requirements.parquet", "03_calibration/correct.nc", "03_calibration/refused.nc",
+                 "04_validation/correct.nc", "estimates.parquet", "decision.json", "index.html"):
+        assert (run / name).is_file(), name
+    estimates = pd.read_parquet(run / "estimates.parquet")
+    methods = {"calibrated", "corrected", "raw", "labels_only", "verdict_strata", "ppi"}
+    for layer in ("offline", "traffic"):
+        assert set(estimates.loc[estimates["layer"] == layer, "method"]) == methods
+
+
+def test_names_from_the_plan_are_shown_and_not_obeyed(pages):
+    for stage, page in pages.items():
+        assert not page.find_all("img", src="x"), stage
+        assert EVIL in page.get_text(), stage
+        assert not page.find_all("script")
+        assert not [tag for tag in page.find_all(True) for name in tag.attrs if name.startswith("on")]
+        assert not page.find_all("a", href=re.compile("javascript"))
+    assert "[amer](javascript:alert(1))" in pages["01_baseline"].get_text()
+    assert "judge **x**" in pages["02_candidates"].get_text()
+    assert "<b>right</b>" in pages["02_candidates"].get_text()
+
+
+def test_pages_ask_nothing_of_any_network_and_are_small(run, pages):
+    for stage, page in pages.items():
+        assert (run / stage / "notebook.html").stat().st_size < LARGEST_PAGE
+        assert all(tag["src"].startswith("data:") for tag in page.find_all(src=True))
+        assert all(tag["href"].startswith("data:") for tag in page.find_all("link"))
+        assert "@import" not in str(page)
+        assert not re.search(r"url\((?!['\"]?(?:data:|#))", str(page))
+
+
+def test_every_figure_is_described_and_followed_by_a_computed_sentence(pages):
+    for stage, page in pages.items():
+        figures = page.find_all("figure")
+        assert figures or stage == "none"
+        for figure in figures:
+            assert len(figure.img["alt"]) > 40
+            assert re.search(r"\d", figure.img["alt"])
+            assert figure.figcaption.get_text().strip()
+            following = figure.find_next_sibling("div")
+            assert "said" in following["class"], figure.img["alt"]
+            assert following.get_text().strip()
+
+
+def test_headings_stand_in_the_contents(pages):
+    for page in pages.values():
+        linked = {link["href"] for link in page.select("nav a[href^='#']")}
+        assert page.find_all("h2")
+        assert {f"#{heading['id']}" for heading in page.select("main .prose h2")} <= linked
+
+
+def test_numbers_on_the_page_are_those_of_the_decision(run, pages):
+    decision = json.loads((run / "decision.json").read_text("utf-8"))
+    text = pages["05_report"].get_text()
+    assert pages["05_report"].select_one("main .prose h2").get_text().lower().startswith(decision["verdict"])
+    assert decision["sentence"] in text
+    for model, one in decision["candidates"].items():
+        assert f"{model}: {one['verdict']}." in text
+        gate = one["gates"]["correct"]
+        assert f"{points(gate['mean'])}; {chance(gate['probability'])}" in text
+        assert f"95% interval {span(gate['lower'], gate['upper'])}" in text
+
+
+def test_the_report_ends_with_what_was_kept_aside_and_a_form_to_sign(pages):
+    headings = [heading.get_text() for heading in pages["05_report"].select("main .prose h2")]
+    assert headings[-2:] == ["What all judgments say", "Run and sign-off"]
+    assert "all judgments say" in pages["05_report"].get_text()
+    assert "Head of Support" in pages["05_report"].find_all("table")[-1].get_text()
+
+
+def test_a_fast_run_says_so(pages):
+    assert "This run was fast" in pages["03_calibration"].get_text()
+    assert "This run was fast" in pages["05_report"].get_text()
+
+
+def test_only_stage_three_fits(run):
+    notebooks = Path(__file__).parents[1] / "notebooks"
+    for stage in STAGES:
+        code = (notebooks / f"{stage}.ipynb").read_text("utf-8")
+        fits = {"inference", "pymc", "calibration import", "nutpie", "fit_checks"}
+        assert any(name in code for name in fits) == (stage == "03_calibration"), stage
