@@ -7,6 +7,7 @@ import xarray as xr
 from migration_kit.crosschecks import raw_draws
 from migration_kit.estimands import TOTAL, contrast
 from migration_kit.plan import Plan
+from migration_kit.wording import chance, points, signed
 
 ALARM_PROBABILITY = 0.95
 
@@ -33,8 +34,8 @@ def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], pl
                 up, better = (one > 0).mean(), (other > 0).mean()
                 opposite = float(up * (1 - better) + (1 - up) * better)
                 text = (f"{metric} says {model} is {_word(one)} than {plan.incumbent} on {criterion} (raw difference "
-                        f"{one.mean():+.3g}); calibrated against people it is {_word(other)} "
-                        f"({100 * other.mean():+.1f} points). Probability that the signs differ: {opposite:.2f}.")
+                        f"{signed(one.mean(), 3)}); calibrated against people it is {_word(other)} "
+                        f"({points(other.mean(), unit=True)}). Probability that the signs differ: {chance(opposite)}.")
                 rows.append({"criterion": criterion, "metric": metric, "model": model, "raw": one.mean(),
                              "calibrated": other.mean(), "prob_opposite": opposite,
                              "alarm": opposite >= ALARM_PROBABILITY, "text": text})

@@ -8,6 +8,7 @@ import xarray as xr
 
 from migration_kit.estimands import TOTAL, contrast
 from migration_kit.plan import Plan
+from migration_kit.wording import points
 
 DISAGREEMENT = 2.0
 
@@ -75,7 +76,7 @@ def correction_check(draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> Che
     apart = table[table["ratio"] > DISAGREEMENT]
     worst = table.loc[table["ratio"].idxmax()]
     text = (f"The correction by residuals moves the contrast of {worst['model']} most: by "
-            f"{100 * worst['difference']:+.1f} points, {worst['ratio']:.1f} times its standard deviation "
+            f"{points(worst['difference'], unit=True)}, {worst['ratio']:.1f} times its standard deviation "
             f"(at most {DISAGREEMENT:g}).")
     return CheckResult("calibrated and corrected agree", apart.empty, text, features.attrs["criterion"],
                        models=tuple(apart["model"]), table=table)
@@ -96,5 +97,5 @@ def agreement_check(estimates: pd.DataFrame, criterion: str, *, layer: str) -> C
     apart = table[table["difference"].abs() > table["allowed"]]
     worst = table.loc[(table["difference"].abs() / table["allowed"]).idxmax()]
     text = (f"Calibrated and labels-only contrasts differ most for {worst['model']}: by "
-            f"{100 * worst['difference']:+.1f} points, allowed {100 * worst['allowed']:.1f}.")
+            f"{points(worst['difference'], unit=True)}, allowed {100 * worst['allowed']:.1f}.")
     return CheckResult("cross-checks agree", apart.empty, text, criterion, models=tuple(apart["model"]), table=table)

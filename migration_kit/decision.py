@@ -10,6 +10,8 @@ from migration_kit.checks import CheckResult
 from migration_kit.estimands import TOTAL, contrast
 from migration_kit.labels_needed import Evidence, labels_needed
 from migration_kit.plan import CriterionSpec, Plan
+from migration_kit.wording import asked as asked_for
+from migration_kit.wording import chance, size
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ def decide(
     among = ready or list(judged)
     best = np.stack([utility[model] for model in among]).argmax(axis=0)
     for model, one in judged.items():
-        chance = float((best == among.index(model)).mean()) if model in among else 0.0
-        judged[model] = _with(one, probability_best=chance)
+        best_share = float((best == among.index(model)).mean()) if model in among else 0.0
+        judged[model] = _with(one, probability_best=best_share)
         judged[model] = _with(judged[model], sentence=_candidate_sentence(plan, model, judged[model]))
     chosen = max(ready, key=lambda model: judged[model].expected_utility) if ready else None
     verdict = "switch" if chosen else "collect" if any(o.verdict == "collect" for o in judged.values()) else "keep"
@@ -169,15 +171,15 @@ def _verdict(
     worse, short = [], []
     for name, gate in gates.items():
         if gate.probability_worse >= assurance:
-            worse.append(f"{name}: it loses more than {_points(gate.margin)} with probability "
-                         f"{_chance(gate.probability_worse)}.")
-        for where, chance in gate.slices.items():
-            if 1 - chance >= assurance:
-                worse.append(f"{name} in {where}: it loses more than {_points(gate.slice_margin)} with probability "
-                             f"{_chance(1 - chance)}.")
-            elif chance < slice_assurance:
+            worse.append(f"{name}: it loses more than {size(gate.margin)} with probability "
+                         f"{chance(gate.probability_worse)}.")
+        for where, held in gate.slices.items():
+            if 1 - held >= assurance:
+                worse.append(f"{name} in {where}: it loses more than {size(gate.slice_margin)} with probability "
+                             f"{chance(1 - held)}.")
+            elif held < slice_assurance:
                 short.append(f"{name} in {where}: the probability of losing no more than "
-                             f"{_points(gate.slice_margin)} is {_chance(chance)}, asked is {slice_assurance:g}.")
+                             f"{size(gate.slice_margin)} is {chance(held)}, asked is {asked_for(slice_assurance)}.")
     if failed:
         return "keep", failed + ([] if blocked else worse)
     if blocked:
@@ -187,13 +189,14 @@ def _verdict(
     bound = 1 - sum(1 - gate.probability for gate in gates.values())
     if bound < assurance:
         weakest = min(gates, key=lambda name: gates[name].probability)
-        short.insert(0, f"The probability that every gate holds is at least {_floor(max(0.0, bound))}, asked is "
-                        f"{assurance:g}; the weakest gate is {weakest} ({_chance(gates[weakest].probability)}).")
+        short.insert(0, f"The probability that every gate holds is {chance(max(0.0, bound))} or more, asked is "
+                        f"{asked_for(assurance)}; the weakest gate is {weakest} "
+                        f"({chance(gates[weakest].probability)}).")
     short += [row["text"] for _, row in asked.iterrows() if row["status"] == "unknown"]
     if short:
         return "collect", short
-    return "switch", [f"Every requirement and every slice holds; all gates hold with probability of at "
-                      f"least {_floor(bound)}."]
+    return "switch", [f"Every requirement and every slice holds; all gates hold with probability of "
+                      f"{chance(bound)} or more."]
 
 
 def _utility(plan: Plan, deltas: dict) -> dict[str, np.ndarray]:
@@ -236,9 +239,9 @@ def _sentence(plan: Plan, verdict: str, chosen: str | None, judged: dict[str, Ca
     if chosen:
         one = judged[chosen]
         others = [m for m, o in judged.items() if o.verdict == "switch" and m != chosen]
-        best = f"It is the best of {len(others) + 1} with probability {_chance(one.probability_best)}."
-        return (f"Switch from {plan.incumbent} to {chosen}: every requirement holds, and with probability of at "
-                f"least {_floor(one.probability)} it loses no more than the margin on any gate."
+        best = f"It is the best of {len(others) + 1} with probability {chance(one.probability_best)}."
+        return (f"Switch from {plan.incumbent} to {chosen}: every requirement holds, and with probability of "
+                f"{chance(one.probability)} or more it loses no more than the margin on any gate."
                 + (f" {best}" if others else ""))
     if verdict == "collect":
         open_ = [model for model, one in judged.items() if one.verdict == "collect"]
@@ -249,17 +252,3 @@ def _sentence(plan: Plan, verdict: str, chosen: str | None, judged: dict[str, Ca
 
 def _with(one: CandidateDecision, **changes) -> CandidateDecision:
     return CandidateDecision(**{**one.__dict__, **changes})
-
-
-def _points(margin: float) -> str:
-    return f"{100 * margin:g} points"
-
-
-def _chance(probability: float) -> str:
-    if probability > 0.999:
-        return "> 0.999"
-    return "< 0.001" if probability < 0.001 else f"{probability:.3f}"
-
-
-def _floor(probability: float) -> str:
-    return f"{np.floor(1000 * min(probability, 0.9995)) / 1000:.3f}"

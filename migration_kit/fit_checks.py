@@ -10,6 +10,7 @@ from migration_kit.estimands import contrast
 from migration_kit.metric_errors import metric_error_draws
 from migration_kit.plan import Plan
 from migration_kit.predictive import labelled_predictions, predictive_cells
+from migration_kit.wording import signed
 
 LARGEST_RHAT = 1.01
 SMALLEST_ESS = 400
@@ -96,9 +97,11 @@ def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckRe
     if table.empty:
         return CheckResult(name, None, f"{primary} gives verdicts for some models and scores for others.", criterion)
     differs = table[(table["lower"] > 0) | (table["upper"] < 0)]
-    worst = table.loc[table["difference"].abs().idxmax()]
+    among = table if differs.empty else differs
+    worst = among.loc[among["difference"].abs().idxmax()]
     text = (f"{primary} errs differently for {len(set(differs['model']))} of {len(plan.candidates)} candidates; "
-            f"largest difference to the incumbent: {worst['error']} of {worst['model']} {worst['difference']:+.2f} "
-            f"({worst['lower']:+.2f} to {worst['upper']:+.2f}). Calibration allows for it, a raw comparison does not.")
+            f"largest difference to the incumbent: {worst['error']} of {worst['model']} "
+            f"{signed(worst['difference'], 2)} ({signed(worst['lower'], 2)} to {signed(worst['upper'], 2)}). "
+            "Calibration allows for it, a raw comparison does not.")
     return CheckResult(name, differs.empty, text, criterion,
                        models=tuple(dict.fromkeys(differs["model"])), table=table)

@@ -7,6 +7,8 @@ from scipy.special import betainc, betaincinv
 from migration_kit.data import EvalData
 from migration_kit.plan import Plan
 from migration_kit.plan_spec import RequirementSpec
+from migration_kit.wording import asked as asked_for
+from migration_kit.wording import chance
 
 COLUMNS = ("requirement", "model", "status", "found", "bound", "probability", "mean", "lower", "upper", "text")
 BOOTSTRAP_DRAWS = 2000
@@ -84,7 +86,7 @@ def _statistic(plan: Plan, data: EvalData, spec: RequirementSpec, model: str) ->
     told = f"{statistic} {mean:.4g} ({lower:.4g} to {upper:.4g})"
     return {"status": status, "found": told, "probability": probability, "mean": mean, "lower": lower, "upper": upper,
             "text": f"{spec.id}: {spec.criterion} of {model} has {told}, asked is {_bound(spec)}; "
-                    f"probability that it holds {probability:.3f}, asked {asked:g}."}
+                    f"probability that it holds {chance(probability)}, asked {asked_for(asked)}."}
 
 
 def _traffic_weight(data: EvalData, item_id: pd.Series) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from migration_kit.data import EvalData
 from migration_kit.plan import Plan
+from migration_kit.wording import chance
 
 
 def summary(plan: Plan, data: EvalData) -> str:
@@ -82,15 +83,15 @@ def preview_text(answer: dict, plan: Plan) -> str:
 def verdict_line(decision: dict, *, incumbent: str) -> str:
     """The verdict of decision.json in a line."""
     verdict, candidate, probability = (decision.get(key) for key in ("verdict", "candidate", "probability"))
-    chance = f" (probability {probability:.2f})" if isinstance(probability, int | float) else ""
+    told = f" (probability {chance(probability)})" if isinstance(probability, int | float) else ""
     if verdict == "switch":
-        return f"switch to {candidate}{chance}"
+        return f"switch to {candidate}{told}"
     if verdict == "keep":
-        return f"keep {incumbent}{chance}"
+        return f"keep {incumbent}{told}"
     if verdict == "collect":
         needed = decision.get("candidates", {}).get(candidate, {}).get("labels_needed")
         labels = f"about {needed} more labels" if needed else "more labels"
-        return f"collect {labels}{f' for {candidate}' if candidate else ''}{chance}"
+        return f"collect {labels}{f' for {candidate}' if candidate else ''}{told}"
     return "none; the run saved no decision"
 
 

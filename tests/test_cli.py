@@ -69,7 +69,7 @@ def done(tmp_path_factory):
 def test_run_ends_with_verdict_and_path(done):
     root, result = done
     assert result.stdout.splitlines() == [
-        "verdict: switch to b-2026 (probability 0.97)",
+        "verdict: switch to b-2026 (probability 97.0%)",
         f"report:  {Path('runs/support/index.html')}",
     ]
     assert [line.split()[0] for line in result.stderr.splitlines()] == list(STAGES)
@@ -212,13 +212,13 @@ def test_preview_is_a_table(project, monkeypatch):
 @pytest.mark.parametrize(
     ("decision", "line"),
     [
-        (DECISION, "switch to b-2026 (probability 0.97)"),
+        (DECISION, "switch to b-2026 (probability 97.0%)"),
         ({"verdict": "keep", "candidate": None, "probability": None}, "keep a-2025"),
         (
             {"verdict": "collect", "candidate": "b", "probability": 0.7, "candidates": {"b": {"labels_needed": 120}}},
-            "collect about 120 more labels for b (probability 0.70)",
+            "collect about 120 more labels for b (probability 70.0%)",
         ),
-        ({"verdict": "collect", "candidate": None, "probability": 0.7}, "collect more labels (probability 0.70)"),
+        ({"verdict": "collect", "candidate": None, "probability": 0.7}, "collect more labels (probability 70.0%)"),
         ({}, "none; the run saved no decision"),
     ],
 )

@@ -59,5 +59,5 @@ def mark(passed: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape for HTML: a heading given as text would have its double braces read as units."""
-    return escape(text, quote=True)
+    """Escape for HTML, and braces too: a heading's double braces would be read as units."""
+    return escape(text, quote=True).replace("{", "&#123;").replace("}", "&#125;")

@@ -114,8 +114,8 @@ def verdicts(decision: dict, plan: Plan) -> GT:
     """Each candidate's verdict with the probabilities it rests on; from `decision.json`."""
     rows = []
     for model, one in decision["candidates"].items():
-        asked = list(one["requirements"].values())
-        met = f"{asked.count('pass')} of {len(asked)}" if asked else DASH
+        statuses = list(one["requirements"].values())
+        met = f"{statuses.count('pass')} of {len(statuses)}" if statuses else DASH
         rows.append([model, one["verdict"], met,
                      *(f"{points(gate['mean'])}; {chance(gate['probability'])}" for gate in one["gates"].values()),
                      chance(one["probability"]), amount(one["labels_needed"]) if one["labels_needed"] else DASH])
