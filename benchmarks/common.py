@@ -117,7 +117,7 @@ def coverage_table(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def write_result(table: pd.DataFrame, name: str, *, seed: int, code: str) -> None:
     """Write a table of results and print it."""
-    table = table.assign(seed=seed, date=date.today().isoformat(), code=code)
+    table = table.assign(seed=seed, date=date.today().isoformat(), code=code).round({"cpu_s": 0})
     RESULTS.mkdir(parents=True, exist_ok=True)
     table.round(4).to_csv(RESULTS / f"{name}.csv", index=False, lineterminator="\n")
     with pd.option_context("display.width", 250, "display.max_columns", 40, "display.max_rows", 60):

@@ -35,6 +35,7 @@ N_LABELLED = 50
 DRAWS = TUNE = 500
 LARGEST_SHARE = 0.15
 GROUP = ["dataset", "models", "items", "labelled", "identical", "identical_share"]
+BY_PAIR = ("calibrated", "labels_only")
 INTERVAL = 0.95
 
 
@@ -68,7 +69,8 @@ def replicate(number: int, *, dataset: str, texts: bool, slices: bool) -> pd.Dat
 def truth(features: xr.Dataset) -> pd.DataFrame:
     """Mean of all judgments by model (``against`` is "") and by pair, the better model of a pair first.
 
-    ``truth_sd`` is the standard error of that mean, taken as an estimate of the population the items come from.
+    ``judged`` counts the items on which it rests; ``truth_sd`` is its standard error as an estimate of the population
+    the items come from.
     """
     label, models = features["label"].to_numpy(), features["model"].to_numpy()
     values = {(model, ""): label[:, m] for m, model in enumerate(models)}
@@ -77,7 +79,8 @@ def truth(features: xr.Dataset) -> pd.DataFrame:
         values[models[better], models[worse]] = label[:, better] - label[:, worse]
     return pd.DataFrame([
         {"quantity": "contrast" if against else "quality", "model": model, "against": against,
-         "truth": np.nanmean(value), "truth_sd": np.nanstd(value, ddof=1) / np.sqrt((~np.isnan(value)).sum())}
+         "judged": (~np.isnan(value)).sum(), "truth": np.nanmean(value),
+         "truth_sd": np.nanstd(value, ddof=1) / np.sqrt((~np.isnan(value)).sum())}
         for (model, against), value in values.items()])
 
 
@@ -123,11 +126,11 @@ def main() -> None:
     rows["coverage_population"] = (ndtr(high) - ndtr(low)).where(N_LABELLED / rows["items"] <= LARGEST_SHARE)
     cpu_s = rows.groupby(["dataset", "identical", "replicate"])["cpu_s"].first().groupby(["dataset", "identical"]).sum()
     suffix = "_slices" if given.slices else ""
-    for name, by in (("real_pairs", [*GROUP, "quantity", "method"]),
-                     ("real_pairs_by_pair", ["dataset", "identical", "quantity", "model", "against", "method"])):
-        table = coverage_table(rows[rows["identical"].ne("apart") | (name == "real_pairs")], by)
-        table = table.merge(cpu_s.reset_index(), on=["dataset", "identical"])
-        write_result(table, f"{name}{suffix}", seed=SEED, code=code)
+    table = coverage_table(rows, [*GROUP, "quantity", "method"]).merge(cpu_s.reset_index(), on=["dataset", "identical"])
+    write_result(table, f"real_pairs{suffix}", seed=SEED, code=code)
+    by_pair = ["dataset", "identical", "quantity", "model", "against", "judged", "truth", "method"]
+    kept = rows[rows["method"].isin(BY_PAIR)].drop(columns="coverage_population")
+    write_result(coverage_table(kept, by_pair), f"real_pairs_by_pair{suffix}", seed=SEED, code=code)
 
 
 def facts(dataset: str, texts: bool, slices: bool) -> dict:

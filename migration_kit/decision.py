@@ -1,6 +1,6 @@
 """From posterior draws, requirements and checks to a verdict for every candidate."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -122,8 +122,8 @@ def decide(
     best = np.stack([utility[model] for model in among]).argmax(axis=0)
     for model, one in judged.items():
         best_share = float((best == among.index(model)).mean()) if model in among else 0.0
-        judged[model] = _with(one, probability_best=best_share)
-        judged[model] = _with(judged[model], sentence=_candidate_sentence(plan, model, judged[model]))
+        judged[model] = replace(one, probability_best=best_share)
+        judged[model] = replace(judged[model], sentence=_candidate_sentence(plan, model, judged[model]))
     chosen = max(ready, key=lambda model: judged[model].expected_utility) if ready else None
     verdict = "switch" if chosen else "collect" if any(o.verdict == "collect" for o in judged.values()) else "keep"
     told = alarms.loc[alarms["alarm"], "text"].tolist() if len(alarms) else []
@@ -248,7 +248,3 @@ def _sentence(plan: Plan, verdict: str, chosen: str | None, judged: dict[str, Ca
         return (f"Keep {plan.incumbent} for now and collect more labels: {', '.join(open_)} can neither be taken nor "
                 "ruled out.")
     return f"Keep {plan.incumbent}: no candidate may replace it."
-
-
-def _with(one: CandidateDecision, **changes) -> CandidateDecision:
-    return CandidateDecision(**{**one.__dict__, **changes})
