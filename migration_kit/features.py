@@ -176,13 +176,16 @@ def item_ease(metric: np.ndarray) -> np.ndarray:
 
 
 def _features(metric: np.ndarray, names: tuple[str, ...], covariates: dict, pool: np.ndarray) -> dict[str, np.ndarray]:
-    """Name every feature with spread; standardised, 0 where a value is missing."""
+    """Name every feature with spread; standardised. An absent output is taken to be like the others on its item."""
     raw = {}
+    absent = np.isnan(metric).all(axis=-1)
     for position, name in enumerate(names):
         values = metric[:, :, position]
-        raw[name] = values
-        raw[f"{name}: other models on the item"] = item_ease(values)
-        missing = np.isnan(values) & ~np.isnan(metric).all(axis=-1)
+        ease = item_ease(values)
+        # Outputs go missing on hard items more than on easy ones, so an absent one is no average output.
+        raw[name] = np.where(absent, ease, values)
+        raw[f"{name}: other models on the item"] = ease
+        missing = np.isnan(values) & ~absent
         if missing.mean() >= MISSING_WORTH_TELLING:
             raw[f"{name}: missing"] = missing.astype(float)
     raw |= covariates

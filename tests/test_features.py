@@ -226,3 +226,19 @@ def test_features_of_a_plan_read_from_files(tiny_plan):
     np.testing.assert_allclose(features["share"].sel(slice=["amer", "emea"]), [0.4, 0.6])
     np.testing.assert_array_equal(features["value"].sel(item="q02", metric="exact_match"), [1, 1, 0])
     np.testing.assert_array_equal(features["label"].sel(item="q04"), [1, 1, 0])
+
+
+def test_an_absent_output_is_like_the_others_on_its_item():
+    # The third model gave no output where the others fail; elsewhere all metrics are 1 but for a little noise.
+    values = np.ones((60, 3, 1))
+    values[:20, :2] = 0
+    values[50:, 2] = 0
+    label = np.where(np.arange(60)[:, None] < 40, values[:, :, 0], np.nan)
+    values[:20, 2] = np.nan
+    label[:20, 2] = np.nan
+    plan = small_plan(models=MODELS[:3])
+    features = small_features(values, label, plan)
+    judge = features["x"].to_numpy() @ features["rotation"].sel(feature="judge").to_numpy()
+    np.testing.assert_allclose(judge[:20, 2], judge[:20, 0])
+    assert (judge[:20, 2] < judge[30, 2]).all()
+    assert not features["present"].to_numpy()[:20, 2].any()
