@@ -67,8 +67,8 @@ def replicate(number: int) -> pd.DataFrame:
     contrasts = contrasts[contrasts["quantity"] == "contrast"].merge(
         drawn.truth[["criterion", "model", "slice", "contrast"]].rename(columns={"contrast": "truth"}),
         on=["criterion", "model", "slice"])
-    verdicts = [{"model": model, "verdict": one.verdict, "recommended": model == decision.candidate,
-                 "labels_needed": one.labels_needed} for model, one in decision.candidates.items()]
+    verdicts = [{"model": model, "verdict": one.verdict, "recommended": model == decision.candidate}
+                for model, one in decision.candidates.items()]
     together = {"switch": "all hold", "collect": "gates together"}
     reasons = [{"model": model, "verdict": one.verdict,
                 "reason": reason.split(":")[0] if ":" in reason else together.get(one.verdict, reason)}
@@ -91,8 +91,7 @@ def main() -> None:
     shares = pd.get_dummies(verdicts["verdict"]).reindex(columns=["switch", "keep", "collect"], fill_value=False)
     table = pd.concat([verdicts[["model", "recommended"]], shares], axis=1).astype(dict.fromkeys(
         ["recommended", *shares], float)).groupby("model").mean()
-    needed = verdicts.groupby("model")["labels_needed"].median().rename("median_labels_needed")
-    table = table.join(needed).reset_index().assign(seeds=given.seeds, cpu_s=once["cpu_s"].sum())
+    table = table.reset_index().assign(seeds=given.seeds, cpu_s=once["cpu_s"].sum())
     write_result(table, "support_seeds", seed=FIRST_SEED, code=code)
 
     reasons = rows[rows["kind"] == "reason"].drop_duplicates(["replicate", "model", "reason"])
@@ -100,8 +99,9 @@ def main() -> None:
     write_result(reasons.assign(seeds=given.seeds), "support_reasons", seed=FIRST_SEED, code=code)
 
     contrasts = rows[rows["kind"] == "contrast"].assign(slices=lambda r: r["slice"].where(r["slice"] == TOTAL, "each"))
-    table = coverage_table(contrasts, ["criterion", "slices", "model", "method"])
-    write_result(table, "support_coverage", seed=FIRST_SEED, code=code)
+    contrasts = pd.concat([contrasts, contrasts.assign(criterion="every gate")], ignore_index=True)
+    write_result(coverage_table(contrasts, ["criterion", "slices", "method"]), "support_coverage", seed=FIRST_SEED,
+                 code=code)
 
 
 if __name__ == "__main__":
