@@ -8,7 +8,7 @@ import xarray as xr
 
 from migration_kit.checks import CheckResult
 from migration_kit.estimands import TOTAL, contrast
-from migration_kit.labels_needed import Evidence, labels_needed
+from migration_kit.labels_needed import SIZES, Evidence, labels_needed
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import asked as asked_for
 from migration_kit.wording import chance, size
@@ -107,10 +107,12 @@ def decide(
         asked = requirements[requirements["model"] == model].set_index("requirement")
         verdict, reasons = _verdict(plan, model, gates, asked, checks)
         needed = None
-        if verdict == "collect" and not (asked["status"] == "unknown").any():
+        # Labels settle neither an open requirement nor a check that blocks for another reason.
+        if verdict == "collect" and not (asked["status"] == "unknown").any() and not _blocked(checks):
             evidence = [_evidence(deltas[c.id]["calibrated"], features[c.id], model, c) for c in plan.gates]
             needed = labels_needed(evidence, assurance=plan.decision.assurance,
                                    slice_assurance=plan.decision.slice_assurance, seed=plan.sampling.seed)
+            reasons.append(_more_labels(plan, needed))
         judged[model] = CandidateDecision(
             verdict=verdict,
             probability=max(0.0, 1 - sum(1 - g.probability for g in gates.values())),
@@ -167,7 +169,7 @@ def _verdict(
 ) -> tuple[str, list[str]]:
     assurance, slice_assurance = plan.decision.assurance, plan.decision.slice_assurance
     failed = [row["text"] for _, row in asked.iterrows() if row["status"] == "fail"]
-    blocked = [c.text for c in checks if c.blocks and c.passed is False]
+    blocked = _blocked(checks)
     worse, short = [], []
     for name, gate in gates.items():
         if gate.probability_worse >= assurance:
@@ -227,12 +229,19 @@ def _candidate_sentence(plan: Plan, model: str, one: CandidateDecision) -> str:
     lead = {"switch": f"{model} may replace {plan.incumbent}",
             "keep": f"{model} must not replace {plan.incumbent}",
             "collect": f"{model}: the evidence decides neither way"}[one.verdict]
-    more = ""
-    if one.verdict == "collect" and one.labels_needed:
-        over = plan.labels.budget is not None and one.labels_needed > plan.labels.budget
-        more = f" About {one.labels_needed} more labelled items are likely to settle it"
-        more += f", more than the budget of {plan.labels.budget}." if over else "."
-    return f"{lead}. {' '.join(one.reasons)}{more}"
+    return f"{lead}. {' '.join(one.reasons)}"
+
+
+def _more_labels(plan: Plan, needed: int | None) -> str:
+    if needed is None:
+        return f"Even {SIZES[-1]} more labelled items, drawn at random, are not likely to settle it."
+    over = plan.labels.budget is not None and needed > plan.labels.budget
+    budget = f", more than the budget of {plan.labels.budget}" if over else ""
+    return f"About {needed} more labelled items are likely to settle it{budget}."
+
+
+def _blocked(checks: list[CheckResult]) -> list[str]:
+    return [c.text for c in checks if c.blocks and c.passed is False]
 
 
 def _sentence(plan: Plan, verdict: str, chosen: str | None, judged: dict[str, CandidateDecision]) -> str:

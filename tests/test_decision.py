@@ -142,7 +142,9 @@ def test_more_doubt_needs_more_labels():
     assert wide.verdict == wider.verdict == "collect"
     assert 25 <= wide.labels_needed < wider.labels_needed <= 800
     # At the margin itself no number of labels settles it; an open requirement is not settled by labels either.
-    assert verdicts(make([-0.03], sd=0.01)).candidates["new"].labels_needed is None
+    stuck = verdicts(make([-0.03], sd=0.01)).candidates["new"]
+    assert stuck.labels_needed is None and "Even 800 more" in stuck.sentence
+    assert f"About {wide.labels_needed} more labelled items" in wide.sentence
     assert verdicts(make([0.0], sd=0.03), statuses={"new": "unknown"}).candidates["new"].labels_needed is None
 
 

@@ -25,8 +25,6 @@ def reasons(decision: dict) -> Said:
     for model, one in decision["candidates"].items():
         why = " ".join(safe(minus(reason)) for reason in one["reasons"])
         told.append(f"- **{safe(model)}: {one['verdict']}.** {why}")
-        if one["labels_needed"]:
-            told[-1] += f" About {amount(one['labels_needed'])} more labelled items are likely to settle it."
     return Said("\n".join(told))
 
 
