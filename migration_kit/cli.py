@@ -75,6 +75,8 @@ def run(
     """Run the five notebooks and render the report; stages that are up to date are skipped."""
     codes = []
     with _exit_codes():
+        if fast and gate:
+            raise InputError("--gate needs a run to decide on, and --fast is only a first look; leave one of them out")
         folders = _run_folders(plans, run_dir)
     for plan, folder in zip(plans, folders, strict=True):
         try:
@@ -116,6 +118,10 @@ def _exit_codes() -> Iterator[None]:
         _fail(str(error), INVALID)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
+    except OSError as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}; choose a place that can be written to", FAILED)
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise

@@ -168,7 +168,8 @@ def _margin(features: xr.Dataset, plan: Plan, quantity: str, name: str) -> float
 def _directions(features: xr.Dataset, plan: Plan) -> dict[str, int]:
     """1 where a higher value of the metric is better, −1 where a lower one; metrics without a direction left out."""
     signs = {"higher": 1, "lower": -1}
-    better = {metric: plan.metric(metric).better for metric in features["metric"].to_numpy().tolist()}
+    criterion = features.attrs["criterion"]
+    better = {metric: plan.metric_better(metric, criterion) for metric in features["metric"].to_numpy().tolist()}
     return {metric: signs[which] for metric, which in better.items() if which in signs}
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from migration_kit.checks import CheckResult
-from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
+from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC, label_rows
 from migration_kit.plan import Plan
 
 FEWEST_RARER_OF_MODEL = 3
@@ -36,13 +36,13 @@ def label_counts(features: xr.Dataset) -> pd.DataFrame:
 
 
 def _both_kinds(features: xr.Dataset) -> CheckResult:
-    counts = label_counts(features)[["good", "bad"]].sum()
-    rarer = "0" if counts["bad"] <= counts["good"] else "1"
-    n = int(counts.min())
+    judged = label_rows(features)["y"].to_numpy()
+    n = int(min((judged == 0).sum(), (judged == 1).sum()))
+    rarer = "0" if (judged == 0).sum() == n else "1"
     return CheckResult(
         "enough labels of both kinds", n >= FEWEST_RARER,
-        f"The rarer judgment ({rarer}) stands {n} times over all models; a metric cannot be calibrated with fewer than "
-        f"{FEWEST_RARER}.", features.attrs["criterion"], blocks=True)
+        f"The rarer judgment ({rarer}) stands {n} times over all models, identical outputs counted once; a "
+        f"metric cannot be calibrated with fewer than {FEWEST_RARER}.", features.attrs["criterion"], blocks=True)
 
 
 def _each_model(features: xr.Dataset, plan: Plan) -> CheckResult:

@@ -121,10 +121,12 @@ def decide(
             expected_utility=float(utility[model].mean()), probability_best=0.0)
     ready = [model for model, one in judged.items() if one.verdict == "switch"]
     among = ready or list(judged)
-    best = np.stack([utility[model] for model in among]).argmax(axis=0)
+    values = np.stack([utility[model] for model in among])
+    best = values == values.max(axis=0)
+    # Candidates that are level in a draw share it: of two that never differ each is the best with probability ½.
+    best_share = dict(zip(among, (best / best.sum(axis=0)).mean(axis=1), strict=True))
     for model, one in judged.items():
-        best_share = float((best == among.index(model)).mean()) if model in among else 0.0
-        judged[model] = replace(one, probability_best=best_share)
+        judged[model] = replace(one, probability_best=float(best_share.get(model, 0.0)))
         judged[model] = replace(judged[model], sentence=_candidate_sentence(plan, model, judged[model]))
     chosen = max(ready, key=lambda model: judged[model].expected_utility) if ready else None
     verdict = "switch" if chosen else "collect" if any(o.verdict == "collect" for o in judged.values()) else "keep"

@@ -81,7 +81,7 @@ def _predictive(cells: pd.DataFrame, criterion: str) -> CheckResult:
 
 
 def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckResult:
-    name = "metric error is equal across models"
+    name = "raw primary metric is fair to all models"
     primary, criterion = features.attrs["primary_metric"], features.attrs["criterion"]
     draws = metric_error_draws(fit, features, seed=plan.sampling.seed)
     tails = [(1 - plan.sampling.interval) / 2, (1 + plan.sampling.interval) / 2]

@@ -7,6 +7,7 @@ import xarray as xr
 from migration_kit.estimands import group_items, population_draws
 
 MOST_DRAWS = 1000
+ROUNDING = 1e-12
 
 
 def metric_errors(fit: xr.DataTree, features: xr.Dataset, *, interval: float, seed: int) -> pd.DataFrame:
@@ -57,7 +58,9 @@ def metric_error_draws(
         for m, model in enumerate(features["model"].to_numpy()):
             for k, metric in enumerate(features["metric"].to_numpy()):
                 known = ~np.isnan(value[:, m, k])
-                good = weight[:, known] * chunk.quality[:, known, m]
+                # A draw that is sure of every output would leave nothing to divide by.
+                sure = np.clip(chunk.quality[:, known, m], ROUNDING, 1 - ROUNDING)
+                good = weight[:, known] * sure
                 bad = weight[:, known] - good
                 found = _errors(value[known, m, k], good, bad)
                 store = parts.setdefault((metric, model), {})

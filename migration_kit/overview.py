@@ -67,7 +67,8 @@ def flips(features: xr.Dataset, plan: Plan) -> pd.DataFrame:
         which it is worse or better by any amount and `both_good` holds the ties, `both_bad` NaN. Slice "all" is the
         test set as it is, not weighted. Without the metric's rows where it has no better side.
     """
-    primary, better = features.attrs["primary_metric"], plan.metric(features.attrs["primary_metric"]).better
+    primary = features.attrs["primary_metric"]
+    better = plan.metric_better(primary, features.attrs["criterion"])
     sources = [("people", features["label"].to_numpy(), features.attrs["better"])]
     if better != "none":
         sources.insert(0, (primary, features["value"].sel(metric=primary).to_numpy(), better))

@@ -121,6 +121,10 @@ class Plan(Spec):
         """Return a metric's specification; one that the plan does not describe has the defaults."""
         return next((one for one in self.metrics if one.id == metric_id), None) or MetricSpec(id=metric_id)
 
+    def metric_better(self, metric_id: str, criterion_id: str) -> str:
+        """Return which direction of a metric is better: its own, or that of the criterion that uses it."""
+        return self.metric(metric_id).better or self.criterion(criterion_id).better
+
     def metric_criterion(self, metric_id: str, criterion_id: str) -> str:
         """Return the criterion under which the rows of a metric stand when `criterion_id` uses it."""
         return self.metric(metric_id).criterion or criterion_id

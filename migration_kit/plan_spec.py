@@ -153,13 +153,16 @@ class DataSpec(Spec):
 
 
 class MetricSpec(Spec):
-    """An automated metric: who computes it and what it says. `better: none` says nothing by itself."""
+    """An automated metric: who computes it and what it says.
+
+    `better` is that of the criterion that uses the metric unless given; `none` says nothing by itself.
+    """
 
     id: Text
     by: Text | None = None
     family: Text | None = None
     prompt_hash: Text | None = None
-    better: Literal["higher", "lower", "none"] = "higher"
+    better: Literal["higher", "lower", "none"] | None = None
     criterion: Text | None = None
 
 

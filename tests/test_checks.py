@@ -158,3 +158,20 @@ def test_predictions_are_calibrated_where_the_model_is_right():
     curve = reliability(predictions)
     assert curve["n"].sum() == 720 and (curve["predicted"].diff().dropna() > 0).all()
     assert abs(curve["predicted"] - curve["judged"]).max() < 0.2
+
+
+def test_copies_of_one_judgment_count_once():
+    # Six bad items, each the same output of both models: twelve labels, six judgments.
+    label = np.ones((200, 2))
+    label[:6] = 0
+    plan = small_plan()
+    text = np.full((200, 2), "same", dtype=object)
+    features = small_features(np.random.default_rng(0).random((200, 2, 1)), label, plan, text=text)
+    check = data_checks(features, plan)[0]
+    assert check.passed is False and check.blocks and "stands 6 times" in check.text
+
+
+def test_a_fit_that_is_sure_of_every_output_gives_no_missing_numbers():
+    features, _ = make_features(labels=240)
+    table = metric_errors(make_fit(features, level=[40.0, 40.0, 40.0]), features, interval=0.95, seed=1)
+    assert table.loc[table["metric"] == "judge", "false_positive"].notna().all()

@@ -258,3 +258,8 @@ def test_an_interrupt_ends_run_and_kernel(project):
     assert "Traceback" not in told
     with pytest.raises(ProcessLookupError):
         os.kill(kernel, 0)
+
+
+def test_a_first_look_opens_no_gate(pipeline):
+    result = call("run", "data/support", "--gate", "--fast")
+    assert result.exit_code == 2 and "first look" in result.output

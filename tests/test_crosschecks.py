@@ -590,3 +590,13 @@ def test_intervals_of_the_contrast_cover(scenario):
     width = {method: np.mean(wide) for method, wide in widths.items()}
     assert width["verdict_strata"] < 1.05 * width["ppi"]
     assert max(width["verdict_strata"], width["ppi"]) < 0.9 * width["labels_only"]
+
+
+def test_a_metric_points_the_way_of_its_criterion_unless_told():
+    rng = np.random.default_rng(0)
+    values = np.stack([rng.random(200) < 0.5, rng.random(200) < 0.2], axis=1).astype(float)[:, :, None]
+    label = np.full((200, 2), np.nan)
+    for better, given, sign in (("lower", None, 1), ("higher", None, -1), ("lower", "higher", -1)):
+        plan = small_plan(better=better, metric_better=given)
+        rows = raw(small_features(values, label, plan), plan, traffic=False).query("quantity == 'contrast'")
+        assert np.sign(rows["mean"].iloc[0]) == sign

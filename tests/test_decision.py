@@ -131,6 +131,8 @@ def test_among_several_the_highest_expected_utility_wins():
     assert found.candidates["other"].probability_best > 0.9
     assert found.candidates["fourth"].probability_best == 0
     assert "best of 2" in found.sentence
+    level = verdicts(make([0.02, 0.02])).candidates
+    assert level["new"].probability_best == level["other"].probability_best == pytest.approx(0.5)
     mixed = verdicts(make([-0.03, -0.2]))
     assert mixed.verdict == "collect" and "new" in mixed.sentence and "other" not in mixed.sentence
     assert verdicts(make([-0.2, -0.3])).verdict == "keep"

@@ -48,7 +48,7 @@ def test_reads_what_the_plan_says(tiny_plan):
     assert plan.criterion("correct").weight == 1.0
     assert plan.criterion("correct").slice_margin is None
     assert plan.metric("judge-x").family == "x"
-    assert plan.metric("exact_match").better == "higher"
+    assert plan.metric_better("exact_match", "correct") == "higher"
     assert plan.metric_criterion("judge-x", "correct") == "correct"
     assert plan.traffic.requests_per_day == 1000
 

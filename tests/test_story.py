@@ -247,3 +247,16 @@ def test_held_out_comparison_weighs_slices_by_traffic_and_turns_the_sign(tmp_pat
     assert ("small", "all", "quality") not in found.index
     told = story.held_out(found.reset_index(), plan, plan.criterion("correct"))
     assert "all judgments say −8.0 points, the calibrated contrast is −10.0; its interval holds what they say" in told
+
+
+def test_caveats_stand_beside_the_verdict(case):
+    plan = case[0]
+    rows = [{"criterion": plan.gates[0].id, "model": "new", "slice": "all", "quantity": "contrast", "method": method,
+             "prob_noninferior": p} for method, p in (("calibrated", 0.99), ("labels_only", 0.91), ("ppi", np.nan))]
+    checks = pd.DataFrame({"name": ["sampling", "labels cover traffic"], "criterion": ["correct", "correct"],
+                           "passed": pd.array([False, None], dtype="boolean")})
+    told = story.caveats(decision("switch", 0.99, 0.01), checks, pd.DataFrame(rows), plan)
+    assert "99.0% calibrated, and 91.0% by labels alone" in told and "PPI" not in told
+    assert "1 check did not pass: sampling \\(correct\\)" in told or "1 check did not pass: sampling (correct)" in told
+    kept = story.caveats(decision("keep", 0.5, 0.5), checks.iloc[1:], pd.DataFrame(rows), plan)
+    assert "labels alone" not in kept and "Every check passed" in kept

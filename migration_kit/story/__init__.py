@@ -25,6 +25,7 @@ from migration_kit.story.results import (
 )
 from migration_kit.story.verdict import (
     alarms,
+    caveats,
     conditions,
     flip_points,
     held_out,
@@ -39,8 +40,8 @@ from migration_kit.story.verdict import (
 )
 
 __all__ = [
-    "alarms", "baseline", "checks", "conditions", "contrast", "flip_points", "flips", "flow", "heading", "held_out",
-    "held_out_heading", "joint", "limits", "margins", "methods", "metric_trust", "mix", "quality", "question",
-    "raters", "raw", "reasons", "reliability", "requirements", "sampling", "slices", "source", "stakes",
+    "alarms", "baseline", "caveats", "checks", "conditions", "contrast", "flip_points", "flips", "flow", "heading",
+    "held_out", "held_out_heading", "joint", "limits", "margins", "methods", "metric_trust", "mix", "quality",
+    "question", "raters", "raw", "reasons", "reliability", "requirements", "sampling", "slices", "source", "stakes",
     "traffic_shift", "verdict", "weights",
 ]

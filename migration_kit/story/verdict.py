@@ -6,6 +6,8 @@ from migration_kit.data import EvalData
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import Said, amount, asked, chance, counted, listed, minus, points, safe, size
 
+BESIDE = {"corrected": "the corrected contrast", "ppi": "PPI++", "verdict_strata": "verdict strata",
+          "labels_only": "labels alone"}
 WORDS = {"switch": "Switch", "keep": "Keep", "collect": "Collect"}
 
 
@@ -17,6 +19,27 @@ def verdict(decision: dict, plan: Plan) -> Said:
         told += (f"\n\nProbability that all gates hold together: at least {chance(decision['probability'])}; the plan "
                  f"asks for {asked(plan.decision.assurance)}.")
     return Said(told)
+
+
+def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan: Plan) -> Said:
+    """What stands behind a verdict: the gates by methods that lean on less, and the checks that failed."""
+    told, chosen = [], decision["candidate"]
+    rows = estimates[(estimates["quantity"] == "contrast") & (estimates["slice"] == "all")
+                     & (estimates["model"] == chosen)]
+    for gate in plan.gates if chosen else ():
+        of_gate = rows[rows["criterion"] == gate.id].set_index("method")["prob_noninferior"]
+        others = [f"{chance(of_gate[method])} by {name}" for method, name in BESIDE.items()
+                  if method in of_gate and of_gate[method] == of_gate[method]]
+        if others:
+            told.append(f"- {safe(gate.id)}: the probability that {safe(chosen)} loses no more than "
+                        f"{size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and {listed(others)}. The others use fewer "
+                        "metrics or none, so they are less sure.")
+    failed = checks[checks["passed"].eq(False).fillna(False)]
+    names = [f"{safe(row.name_)} ({safe(row.criterion)})" for row in
+             failed.rename(columns={"name": "name_"}).itertuples()]
+    told.append(f"- {counted(len(names), 'check')} did not pass: {listed(names)}. What each means stands under *The "
+                "model and its checks*." if names else "- Every check passed or could not be made.")
+    return Said("\n".join(told))
 
 
 def reasons(decision: dict) -> Said:

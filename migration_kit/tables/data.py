@@ -44,10 +44,10 @@ def metrics(plan: Plan) -> GT:
     rows = []
     for criterion in plan.criteria:
         for name in criterion.metrics:
-            spec = plan.metric(name)
+            spec, better = plan.metric(name), plan.metric_better(name, criterion.id)
             kin = [model for model in plan.model_ids if spec.family and spec.family.casefold() in model.casefold()]
             rows.append([criterion.id, f"{name}{' (primary)' if name == criterion.primary_metric else ''}",
-                         spec.by or DASH, {"none": "says nothing by itself"}.get(spec.better, spec.better),
+                         spec.by or DASH, {"none": "says nothing by itself"}.get(better, better),
                          spec.prompt_hash or DASH, spec.family or DASH, ", ".join(kin) or DASH])
     return grid([("criterion", NAME), ("metric", NAME), ("computed by", TEXT), ("better", TEXT),
                  ("prompt hash", TEXT), ("family", TEXT), ("shares its name with", TEXT)], rows,
