@@ -11,7 +11,7 @@ from migration_kit.estimands import TOTAL, contrast
 from migration_kit.labels_needed import SIZES, Evidence, labels_needed
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import asked as asked_for
-from migration_kit.wording import chance, size
+from migration_kit.wording import at_least, chance, size
 
 
 @dataclass(frozen=True)
@@ -193,14 +193,14 @@ def _verdict(
     bound = 1 - sum(1 - gate.probability for gate in gates.values())
     if bound < assurance:
         weakest = min(gates, key=lambda name: gates[name].probability)
-        short.insert(0, f"The probability that every gate holds is {chance(max(0.0, bound))} or more, asked is "
+        short.insert(0, f"The probability that every gate holds is {at_least(max(0.0, bound))}, asked is "
                         f"{asked_for(assurance)}; the weakest gate is {weakest} "
                         f"({chance(gates[weakest].probability)}).")
     short += [row["text"] for _, row in asked.iterrows() if row["status"] == "unknown"]
     if short:
         return "collect", short
     return "switch", [f"Every requirement and every slice holds; all gates hold with probability of "
-                      f"{chance(bound)} or more."]
+                      f"{at_least(bound)}."]
 
 
 def _utility(plan: Plan, deltas: dict) -> dict[str, np.ndarray]:
@@ -252,7 +252,7 @@ def _sentence(plan: Plan, verdict: str, chosen: str | None, judged: dict[str, Ca
         others = [m for m, o in judged.items() if o.verdict == "switch" and m != chosen]
         best = f"It is the best of {len(others) + 1} with probability {chance(one.probability_best)}."
         return (f"Switch from {plan.incumbent} to {chosen}: every requirement holds, and with probability of "
-                f"{chance(one.probability)} or more it loses no more than the margin on any gate."
+                f"{at_least(one.probability)} it loses no more than the margin on any gate."
                 + (f" {best}" if others else ""))
     if verdict == "collect":
         open_ = [model for model, one in judged.items() if one.verdict == "collect"]

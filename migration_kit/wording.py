@@ -79,6 +79,12 @@ def chance(value: float) -> str:
     return "<0.1%" if value < 0.0005 else f"{100 * value:.1f}%"
 
 
+def at_least(value: float) -> str:
+    """Return a lower bound of a probability: "at least 97.3%", ">99.9%"."""
+    text = chance(value)
+    return text if text.startswith(">") else f"at least {text}"
+
+
 def asked(value: float) -> str:
     """Return a probability as a plan asks for it: "95%", "99.5%"."""
     return f"{100 * value:g}%"

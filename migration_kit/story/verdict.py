@@ -4,7 +4,7 @@ import pandas as pd
 
 from migration_kit.data import EvalData
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import Said, amount, asked, chance, counted, listed, minus, points, safe, size
+from migration_kit.wording import Said, amount, asked, at_least, chance, counted, listed, minus, points, safe, size
 
 BESIDE = {"corrected": "the corrected contrast", "ppi": "PPI++", "verdict_strata": "verdict strata",
           "labels_only": "labels alone"}
@@ -16,7 +16,7 @@ def verdict(decision: dict, plan: Plan) -> Said:
     what = {"switch": f"to {safe(decision['candidate'])}", "keep": safe(plan.incumbent), "collect": "more labels"}
     told = f"## {WORDS[decision['verdict']]} {what[decision['verdict']]}\n\n**{safe(decision['sentence'])}**"
     if decision["probability"] is not None:
-        told += (f"\n\nProbability that all gates hold together: at least {chance(decision['probability'])}; the plan "
+        told += (f"\n\nProbability that all gates hold together: {at_least(decision['probability'])}; the plan "
                  f"asks for {asked(plan.decision.assurance)}.")
     return Said(told)
 
@@ -32,8 +32,8 @@ def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan:
                   if method in of_gate and of_gate[method] == of_gate[method]]
         if others:
             told.append(f"- {safe(gate.id)}: the probability that {safe(chosen)} loses no more than "
-                        f"{size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and {listed(others)}. The others use fewer "
-                        "metrics or none, so they are less sure.")
+                        f"{size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and {listed(others)}. "
+                        "The others lean on the labels more, so they are less sure.")
     failed = checks[checks["passed"].eq(False).fillna(False)]
     names = [f"{safe(row.name_)} ({safe(row.criterion)})" for row in
              failed.rename(columns={"name": "name_"}).itertuples()]
@@ -55,7 +55,7 @@ def joint(decision: dict, plan: Plan) -> Said:
     """How the probability of all gates together is formed."""
     if len(plan.gates) == 1:
         return Said(f"There is one gate, {safe(plan.gates[0].id)}: its probability is the one that counts.")
-    told = [f"{safe(model)} at least {chance(one['probability'])} ({chance(one['probability_independent'])} if the "
+    told = [f"{safe(model)} {at_least(one['probability'])} ({chance(one['probability_independent'])} if the "
             "gates were independent)" for model, one in decision["candidates"].items()]
     return Said(f"The {len(plan.gates)} gates are fitted apart, so nothing is known about their dependence and the "
                 "probability that all hold is a lower bound, 1 minus the sum of the probabilities that one fails: "
