@@ -102,8 +102,11 @@ def run(
 def render(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]) -> None:
     """Make the HTML pages of a run again from its executed notebooks."""
     with _exit_codes():
-        from migration_kit.render import render_run
+        from migration_kit.render import NOTEBOOK, render_run
 
+        if not any(run_dir.glob(f"*/{NOTEBOOK}")) and (run_dir / "manifest.json").is_file():
+            raise InputError(f"{run_dir}: holds no executed notebook to render; papermill must write each to "
+                             f"{run_dir.name}/<stage>/{NOTEBOOK}")
         _report(render_run(run_dir.resolve(), force=True))
 
 

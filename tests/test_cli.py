@@ -263,3 +263,10 @@ def test_an_interrupt_ends_run_and_kernel(project):
 def test_a_first_look_opens_no_gate(pipeline):
     result = call("run", "data/support", "--gate", "--fast")
     assert result.exit_code == 2 and "first look" in result.output
+
+
+def test_render_needs_executed_notebooks(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
+    result = call("render", str(tmp_path))
+    assert result.exit_code == 2 and "no executed notebook" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
