@@ -14,7 +14,6 @@ import xarray as xr
 
 from migration_kit import priors
 
-REPORTED = ("level", "weight", "trust", "slice_effect", "model_slice_effect", "item_scale")
 LOWEST = -35.0
 
 

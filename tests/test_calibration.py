@@ -106,7 +106,7 @@ def test_known_truth_is_recovered(compiled):
                       + [(float(q.mean()) - t) / float(q.std()) for q, t in
                          zip(draws["calibrated"].sel(slice=TOTAL).transpose("model", ...), truth, strict=True)])
     scores = np.array(scores)
-    # The mean of 16 z-scores has sd 1/4 and their sd lies between 0.55 and 1.5 with probability 0.998 each.
+    # The mean of 16 z-scores has sd 1/4; their sd lies between 0.47 and 1.54 with probability 0.998.
     assert (abs(scores.mean(axis=0)) < 1.0).all()
     assert ((scores.std(axis=0) > 0.45) & (scores.std(axis=0) < 1.6)).all()
 
