@@ -77,15 +77,18 @@ def decide_draw(seed, plan):
     """Return the verdicts on one simulated migration: a row for every method, number of labels and candidate."""
     drawn, rng = simulate_support(seed), np.random.default_rng(seed)
     shape = (len(SUPPORT_MODELS), len(drawn.items))
-    metrics = drawn.scores[drawn.scores["rater_kind"] != "human"]
+    names = [gate["id"] for gate in plan["gates"]]
+    metrics = drawn.scores[drawn.scores["criterion"].isin([*names, "format_ok"])]
+    metrics = metrics[metrics["rater_kind"] != "human"]
     metrics = {name: rows["value"].to_numpy().reshape(shape) for name, rows in metrics.groupby("rater")}
-    people = {name: rows["value"].to_numpy().reshape(shape) for name, rows in drawn.held_out.groupby("criterion")}
+    people = drawn.held_out[drawn.held_out["criterion"].isin(names)]
+    people = {name: rows["value"].to_numpy().reshape(shape) for name, rows in people.groupby("criterion")}
     region = SUPPORT_REGIONS.index.get_indexer(drawn.items["region"])
     order, decision, rows = rng.permutation(shape[1]), plan["decision"], []
     for (method, uses), n_labels, m in product(METHODS.items(), LABELS, range(1, shape[0])):
         labelled = np.isin(np.arange(shape[1]), order[:n_labels])
         gates, slices, spread = [], [], {}
-        for gate in plan["criteria"]:
+        for gate in plan["gates"]:
             sign = 1 if gate["better"] == "higher" else -1
             used = [metrics[name][i] for name in gate["metrics"] for i in (0, m) if uses]
             features = np.column_stack(used) if used else np.empty((shape[1], 0))
@@ -104,6 +107,7 @@ def decide_draw(seed, plan):
 
 def main(draws: int) -> None:
     plan = yaml.safe_load((ROOT / "data/support/migration.yml").read_text())
+    plan["gates"] = [criterion for criterion in plan["criteria"] if criterion["role"] == "gate"]
     runs = []
     for k in range(draws):
         runs.append(decide_draw(10_000 + k, plan))

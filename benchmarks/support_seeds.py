@@ -82,7 +82,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=50)
     given = parser.parse_args()
-    code = code_digest("alarms", "checks", "data_checks", "decision", "labels_needed", "requirements", "simulate")
+    code = code_digest("alarms", "checks", "data_checks", "decision", "gates", "flip_points", "labels_needed",
+                       "requirements",
+                       "simulate/support", "simulate/support_design", "simulate/support_opinions")
     rows = run_replicates(f"support_seeds-{code}", replicate, given.seeds)
     once = rows.groupby("replicate")[["cpu_s", "divergent"]].first()
     print(f"{once['divergent'].mean():.2%} of draws divergent")

@@ -7,7 +7,7 @@ import xarray as xr
 from migration_kit.crosschecks import raw_draws
 from migration_kit.estimands import TOTAL, contrast
 from migration_kit.plan import Plan
-from migration_kit.wording import chance, points, signed
+from migration_kit.wording import chance, signed, unit_of
 
 ALARM_PROBABILITY = 0.95
 
@@ -18,13 +18,14 @@ def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], pl
     Returns
     -------
     DataFrame
-        criterion, metric, model, raw, calibrated, prob_opposite, alarm, text. An alarm is a probability of at least
-        0.95 that the two differ in sign: believed alone, the metric would have misled.
+        criterion, metric, model, raw (in the metric's own unit), calibrated, prob_opposite, alarm, text. An alarm is a
+        probability of at least 0.95 that the two differ in sign: believed alone, the metric would have misled.
     """
     rows = []
     for criterion, of_criterion in draws.items():
         spec = plan.criterion(criterion)
         calibrated = contrast(of_criterion["calibrated"].sel(slice=TOTAL), incumbent=plan.incumbent, better=spec.better)
+        unit = unit_of(spec)
         raw = raw_draws(features[criterion], plan, traffic=True, draws=4000, seed=plan.sampling.seed)
         for metric in raw["metric"].to_numpy():
             for model in plan.candidates:
@@ -33,9 +34,10 @@ def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], pl
                     continue
                 up, better = (one > 0).mean(), (other > 0).mean()
                 opposite = float(up * (1 - better) + (1 - up) * better)
+                told = unit.change(other.mean(), unit=True)
                 text = (f"{metric} says {model} is {_word(one)} than {plan.incumbent} on {criterion} (raw difference "
                         f"{signed(one.mean(), 3)}); calibrated against people it is {_word(other)} "
-                        f"({points(other.mean(), unit=True)}). Probability that the signs differ: {chance(opposite)}.")
+                        f"({told}). Probability that the signs differ: {chance(opposite)}.")
                 rows.append({"criterion": criterion, "metric": metric, "model": model, "raw": one.mean(),
                              "calibrated": other.mean(), "prob_opposite": opposite,
                              "alarm": opposite >= ALARM_PROBABILITY, "text": text})

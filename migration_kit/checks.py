@@ -8,7 +8,7 @@ import xarray as xr
 
 from migration_kit.estimands import TOTAL, contrast
 from migration_kit.plan import Plan
-from migration_kit.wording import points
+from migration_kit.wording import unit_of
 
 DISAGREEMENT = 2.0
 
@@ -75,14 +75,15 @@ def correction_check(draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> Che
     table = pd.DataFrame(rows)
     apart = table[table["ratio"] > DISAGREEMENT]
     worst = table.loc[table["ratio"].idxmax()]
+    unit = unit_of(plan.criterion(features.attrs["criterion"]))
     text = (f"The correction by residuals moves the contrast of {worst['model']} most: by "
-            f"{points(worst['difference'], unit=True)}, {worst['ratio']:.1f} times its standard deviation "
+            f"{unit.change(worst['difference'], unit=True)}, {worst['ratio']:.1f} times its standard deviation "
             f"(at most {DISAGREEMENT:g}).")
     return CheckResult("calibrated and corrected agree", apart.empty, text, features.attrs["criterion"],
                        models=tuple(apart["model"]), table=table)
 
 
-def agreement_check(estimates: pd.DataFrame, criterion: str, *, layer: str) -> CheckResult:
+def agreement_check(estimates: pd.DataFrame, plan: Plan, criterion: str, *, layer: str) -> CheckResult:
     """Calibrated and labels-only contrasts share their labels, so they may differ only by what metrics add."""
     rows = estimates.query("layer == @layer and criterion == @criterion and quantity == 'contrast' and slice == @TOTAL")
     wide = rows[rows["method"].isin(("calibrated", "labels_only"))].pivot(index="model", columns="method",
@@ -96,6 +97,7 @@ def agreement_check(estimates: pd.DataFrame, criterion: str, *, layer: str) -> C
         return CheckResult("cross-checks agree", None, "There are no labels-only contrasts to compare with.", criterion)
     apart = table[table["difference"].abs() > table["allowed"]]
     worst = table.loc[(table["difference"].abs() / table["allowed"]).idxmax()]
+    unit = unit_of(plan.criterion(criterion))
     text = (f"Calibrated and labels-only contrasts differ most for {worst['model']}: by "
-            f"{points(worst['difference'], unit=True)}, allowed {100 * worst['allowed']:.1f}.")
+            f"{unit.change(worst['difference'], unit=True)}, allowed {unit.size(worst['allowed'])}.")
     return CheckResult("cross-checks agree", apart.empty, text, criterion, models=tuple(apart["model"]), table=table)

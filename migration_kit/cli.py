@@ -69,6 +69,9 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run every stage again.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Fewer draws: a first look, and the report says so.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="More checks: fit again without some labels and with other priors.")
+    ] = False,
     gate: Annotated[bool, typer.Option("--gate", help="Exit with 3 unless the verdict is switch.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only verdict and path.")] = False,
 ) -> None:
@@ -77,6 +80,8 @@ def run(
     with _exit_codes():
         if fast and gate:
             raise InputError("--gate needs a run to decide on, and --fast is only a first look; leave one of them out")
+        if fast and full:
+            raise InputError("--full asks for every check, and --fast is only a first look; leave one of them out")
         folders = _run_folders(plans, run_dir)
     for plan, folder in zip(plans, folders, strict=True):
         try:
@@ -86,7 +91,8 @@ def run(
                 if len(plans) > 1 and not quiet:
                     typer.echo(f"{plan}", err=True)
                 index = run_pipeline(
-                    _plan_file(plan), folder, force=force, from_stage=from_stage, fast=fast, progress=not quiet
+                    _plan_file(plan), folder, force=force, from_stage=from_stage, fast=fast, full=full,
+                    progress=not quiet,
                 )
                 if not _report(index) and gate:
                     codes.append(NOT_SWITCHED)

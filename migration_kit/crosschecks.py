@@ -2,8 +2,10 @@
 
 None needs sampling, and each leans on less than the calibration model does, so a difference tells something. Every
 function takes the features of one criterion and returns rows of the run's estimates. Contrasts are candidate minus
-incumbent and positive where the candidate is better; qualities keep the scale of the labels or of the metric.
-``traffic`` says what slices are weighted by: production traffic, or the test set's own mix (layer ``offline``).
+incumbent and positive where the candidate is better; qualities keep the scale of the labels or of the metric, and the
+incumbent's is 0 where a criterion compares two outputs. Intervals allow for clusters of items, and take raters as they
+are: how severe the few at hand are widens nothing. ``traffic`` says what slices are weighted by: production traffic, or
+the test set's own mix (layer ``offline``).
 """
 
 from collections.abc import Iterator
@@ -15,9 +17,10 @@ from scipy.special import betaincinv
 
 from migration_kit.intervals import UNKNOWN, estimate_table, summarise, summarise_normal
 from migration_kit.plan import Plan
-from migration_kit.strata import DRAWS, contrast_sign, item_weights, slice_mix, truth_counts, verdict_draws
+from migration_kit.robust import TOTAL, bounded_mean, clusters, power_tuned, slice_means
+from migration_kit.strata import DRAWS, contrast_sign, is_counted, item_weights, truth_counts, verdict_draws
 
-TOTAL = "all"
+NOTHING = UNKNOWN | {"mean": 0.0, "sd": 0.0, "lower": 0.0, "upper": 0.0}
 
 
 def cross_checks(features: xr.Dataset, plan: Plan, *, traffic: bool, seed: int) -> pd.DataFrame:
@@ -53,20 +56,34 @@ def raw(features: xr.Dataset, plan: Plan, *, traffic: bool) -> pd.DataFrame:
     """What each metric says when taken at its word, in total and by slice.
 
     A normal interval from the slice-weighted variance, paired for contrasts, over the items that have the metric. The
-    sign follows the metric's own ``better``; metrics with ``better: none`` are left out. A margin is a difference of
-    rates, so ``prob_noninferior`` is NaN for metrics outside 0..1.
+    sign follows the metric's own ``better``; metrics with ``better: none`` are left out. A margin is on the scale of
+    the criterion, so ``prob_noninferior`` is NaN for a metric on another one, see `on_scale`.
     """
     rows = []
     for metric, sign in _directions(features, plan).items():
         value = features["value"].sel(metric=metric).to_numpy()
-        is_rate = not ((value < 0) | (value > 1)).any()
+        comparable = on_scale(value, features)
         for model, quantity, values in _quantities(features, value, sign=sign):
-            for name, mean, sd in _slice_means(values, features, traffic=traffic):
-                margin = _margin(features, plan, quantity, name) if is_rate else None
+            for name, mean, sd in slice_means(values, features, traffic=traffic):
+                margin = _margin(features, plan, quantity, name) if comparable else None
                 summary = summarise_normal(mean, sd, interval=plan.sampling.interval, margin=margin)
                 rows.append({"model": model, "slice": name, "quantity": quantity, "metric": metric, "n_labels": 0,
                              **summary})
     return _table(rows, features, method="raw", traffic=traffic)
+
+
+def on_scale(value: np.ndarray, features: xr.Dataset) -> bool:
+    """Tell whether a metric is on the criterion's own scale, so that its contrast may be held against the margin.
+
+    Rates: 0 to 1; net win rates: −1 to 1; mean scores: only levels of the scale, more than two of them. A number of a
+    continuous criterion never tells its unit.
+    """
+    value = value[~np.isnan(value)]
+    if features.attrs["in_points"]:
+        low = -1 if features.attrs["kind"] == "pairwise" else 0
+        return not ((value < low) | (value > 1)).any()
+    found = np.unique(value)
+    return len(found) > 2 and bool(np.isin(found, features.attrs["levels"]).all())
 
 
 def raw_draws(features: xr.Dataset, plan: Plan, *, traffic: bool, draws: int, seed: int) -> xr.DataArray:
@@ -85,7 +102,7 @@ def raw_draws(features: xr.Dataset, plan: Plan, *, traffic: bool, draws: int, se
         quantities = _quantities(features, value, sign=sign)
         contrasts = [values for _, quantity, values in quantities if quantity == "contrast"]
         for candidate, values in enumerate(contrasts):
-            _, mean, sd = next(_slice_means(values, features, traffic=traffic))
+            _, mean, sd = next(slice_means(values, features, traffic=traffic))
             drawn[:, number, candidate] = mean + sd * drawn[:, number, candidate]
     return xr.DataArray(drawn, dims=("draw", "metric", "model"), coords={"metric": list(metrics), "model": candidates})
 
@@ -93,32 +110,39 @@ def raw_draws(features: xr.Dataset, plan: Plan, *, traffic: bool, draws: int, se
 def labels_only(features: xr.Dataset, plan: Plan, *, traffic: bool, seed: int) -> pd.DataFrame:
     """What human judgments say without any metric, in total and by slice.
 
-    Dirichlet(¼) on the four patterns of truth of the items judged for both models, Beta(½, ½) for one model. Labels
-    weigh 1 / inclusion probability and, in total, by slice; unequal weights count as (Σw)² / Σw² labels. All but the
-    interval and probability of a contrast is exact; those are drawn. NaN where there is no label.
+    Where labels count as 0 or 1 and items are their own clusters: Dirichlet(¼) on the four patterns of truth of the
+    items judged for both models, Beta(½, ½) for one model; unequal weights count as (Σw)² / Σw² labels, and all but the
+    interval and probability of a contrast is exact; those are drawn. Else `robust.bounded_mean` of labels and of their
+    differences. Labels weigh 1 / inclusion probability and, in total, by slice. NaN where there is no label.
     """
     sign, label, interval = contrast_sign(features), features["label"].to_numpy(), plan.sampling.interval
-    slice_index = features["slice_index"].to_numpy()
+    slice_index, counted = features["slice_index"].to_numpy(), is_counted(features)
     design = 1 / features["inclusion_prob"].to_numpy()
     weights = {TOTAL: design * item_weights(features, traffic=traffic)}
     weights |= {name: design * (slice_index == number) for number, name in enumerate(features["slice"].to_numpy())}
     rng, rows = np.random.default_rng(seed), []
     for name, weight in weights.items():
-        for position, model in enumerate(features["model"].to_numpy()):
-            of = {"model": model, "slice": name}
-            n, counts = truth_counts(label[:, [position]], weight)
-            summary = _beta(counts, interval=interval) if n else UNKNOWN
-            rows.append({**of, "quantity": "quality", "n_labels": n, **summary})
-            if position:
-                n, counts = truth_counts(label[:, [0, position]], weight)
-                margin = _margin(features, plan, "contrast", name)
+        for model, quantity, values in _quantities(features, label, sign=sign):
+            margin = _margin(features, plan, quantity, name)
+            if not counted:
+                n, summary = _mean(values, weight, features, quantity, interval=interval, margin=margin)
+            elif quantity == "quality":
+                n, counts = truth_counts(values[:, None], weight)
+                summary = _beta(counts, interval=interval) if n else UNKNOWN
+            else:
+                n, counts = truth_counts(label[:, [0, _position(features, model)]], weight)
                 summary = _paired(counts, sign=sign, interval=interval, margin=margin, rng=rng) if n else UNKNOWN
-                rows.append({**of, "quantity": "contrast", "n_labels": n, **summary})
+            if _is_reference(features, model):
+                summary = NOTHING
+            rows.append({"model": model, "slice": name, "quantity": quantity, "n_labels": n, **summary})
     return _table(rows, features, method="labels_only", traffic=traffic)
 
 
 def verdict_strata(features: xr.Dataset, plan: Plan, *, traffic: bool, seed: int) -> pd.DataFrame:
-    """Summarise `strata.verdict_draws`: labels within each verdict of the primary metric, over all items."""
+    """Summarise `strata.verdict_draws`: labels within each verdict of the primary metric, over all items.
+
+    Bayesian bootstrap; conjugate where labels count as 0 or 1. NaN where there is no label.
+    """
     draws = verdict_draws(features, traffic=traffic, seed=seed)
     rows = []
     for quantity, first in (("quality", 0), ("contrast", 1)):
@@ -134,8 +158,8 @@ def ppi(features: xr.Dataset, plan: Plan, *, traffic: bool) -> pd.DataFrame:
     """PPI++ on the primary metric: labels, with the metric on items without label as a control variate.
 
     Prediction-powered inference with power tuning (Angelopoulos, Duchi & Zrnic 2023, arXiv:2311.01453). For a contrast,
-    label and metric are differences on one item. Items without the metric are left out. The interval is normal: too
-    short for few labels of the rarer kind, and NaN where all labels are equal.
+    label and metric are differences on one item. Items without the metric are left out. The interval is normal, from
+    the scatter between clusters: too short for few labels of the rarer kind, and NaN where all labels are equal.
     """
     metric, sign = features.attrs["primary_metric"], contrast_sign(features)
     # Power tuning knows no negative weight, so a metric that runs against the criterion is turned round.
@@ -144,9 +168,10 @@ def ppi(features: xr.Dataset, plan: Plan, *, traffic: bool) -> pd.DataFrame:
     labels = _quantities(features, features["label"].to_numpy(), sign=sign)
     rows = []
     for (model, quantity, y), (_, _, f) in zip(labels, _quantities(features, value, sign=sign), strict=True):
-        n, mean, sd = _power_tuned(y, f, weight=weight, inclusion=inclusion)
+        n, mean, sd = power_tuned(y, f, weight=weight, inclusion=inclusion, cluster=clusters(features))
         summary = summarise_normal(mean, sd, interval=plan.sampling.interval,
                                    margin=_margin(features, plan, quantity, TOTAL))
+        summary = NOTHING if _is_reference(features, model) else summary
         rows.append({"model": model, "slice": TOTAL, "quantity": quantity, "n_labels": n, **summary})
     return _table(rows, features, method="ppi", traffic=traffic, metric=metric)
 
@@ -181,27 +206,26 @@ def _quantities(features: xr.Dataset, value: np.ndarray, *, sign: int) -> Iterat
             yield model, "contrast", sign * (value[:, position] - value[:, 0])
 
 
-def _slice_means(values: np.ndarray, features: xr.Dataset, *, traffic: bool) -> Iterator[tuple[str, float, float]]:
-    """Yield (slice, mean, standard error), the slice-weighted total first; NaN values are left out.
+def _position(features: xr.Dataset, model: str) -> int:
+    return features["model"].to_numpy().tolist().index(model)
 
-    A slice with a single value has no standard error of its own; in the total it takes the variance within the others.
-    """
-    known = ~np.isnan(values)
-    names, size = features["slice"].to_numpy().tolist(), features.sizes["slice"]
-    slice_index, values = features["slice_index"].to_numpy()[known], values[known]
-    n = np.bincount(slice_index, minlength=size)
-    mean = np.bincount(slice_index, weights=values, minlength=size) / np.where(n > 0, n, np.nan)
-    squares = np.bincount(slice_index, weights=(values - mean[slice_index]) ** 2, minlength=size)
-    variance = squares / np.where(n > 1, n - 1, np.nan)
-    within = squares.sum() / (len(values) - (n > 0).sum()) if (n > 1).any() else np.nan
-    share, count = (part[n > 0] for part in slice_mix(features, traffic=traffic))
-    share = share / share.sum() if share.sum() > 0 else np.full_like(share, np.nan)
-    total = (share * mean[n > 0]).sum() if len(values) else np.nan
-    error = (share**2 * np.where(n > 1, variance, within)[n > 0] / n[n > 0]).sum()
-    # Shares known from counts vary as a Dirichlet.
-    error += 0.0 if np.isnan(count).any() else (share * (mean[n > 0] - total) ** 2).sum() / (count.sum() + 1)
-    yield TOTAL, float(total), float(np.sqrt(error))
-    yield from zip(names, mean.tolist(), np.sqrt(variance / np.where(n > 0, n, np.nan)).tolist(), strict=True)
+
+def _is_reference(features: xr.Dataset, model: str) -> bool:
+    """Tell whether a model is what all others are compared with, its own quality 0 by definition."""
+    return features.attrs["kind"] == "pairwise" and _position(features, model) == 0
+
+
+def _mean(
+    values: np.ndarray, weight: np.ndarray, features: xr.Dataset, quantity: str, *, interval: float,
+    margin: float | None,
+) -> tuple[int, dict[str, float]]:
+    """Number of labels and summary of a mean of labels or of their differences."""
+    used, score = ~np.isnan(values) & (weight > 0), features.attrs["score"]
+    limits = (min(score), max(score)) if len(score) else None
+    if limits and quantity == "contrast" and features.attrs["kind"] != "pairwise":
+        limits = (limits[0] - limits[1], limits[1] - limits[0])
+    return int(used.sum()), bounded_mean(values[used], weight=weight[used], cluster=clusters(features)[used],
+                                         limits=limits, interval=interval, margin=margin)
 
 
 def _beta(counts: np.ndarray, *, interval: float) -> dict[str, float]:
@@ -225,32 +249,3 @@ def _paired(
         "mean": float(sign * (won - lost)),
         "sd": float(np.sqrt((won + lost - (won - lost) ** 2) / (alpha.sum() + 1))),
     }
-
-
-def _power_tuned(
-    y: np.ndarray, f: np.ndarray, *, weight: np.ndarray, inclusion: np.ndarray
-) -> tuple[int, float, float]:
-    """Return number of labels, PPI++ mean and standard error of y (NaN where unlabelled), given the metric f."""
-    labelled = ~np.isnan(y) & ~np.isnan(f) & (weight > 0)
-    # Where labels were not drawn evenly, items without label are no sample of the whole; all items are.
-    uneven = np.ptp(inclusion[labelled]) > 0 if labelled.any() else False
-    other = ~np.isnan(f) & (weight > 0) & (uneven | ~labelled)
-    n, n_other = int(labelled.sum()), int(other.sum())
-    if n < 2:
-        return n, np.nan, np.nan
-    w, w_other = weight[labelled] / inclusion[labelled], weight[other]
-    w, w_other = w / w.mean(), w_other / w_other.mean() if n_other else w_other
-    y, f, f_other = y[labelled], f[labelled], f[other]
-    power = 0.0
-    if n_other:
-        centre = (w_other * f_other).mean() + (w * (y - f)).mean()
-        slope, slope_other = w * (f - centre), w_other * (f_other - centre)
-        spread = np.var(np.concatenate([slope, slope_other]), ddof=1)
-        shared = np.mean((w * (y - centre) - (w * (y - centre)).mean()) * (slope - slope.mean()))
-        power = float(np.clip(shared / ((1 + n / n_other) * spread), 0, 1)) if spread > 0 else 0.0
-    residual = w * (y - power * f)
-    mean, variance = residual.mean(), residual.var() / n
-    if n_other:
-        mean += power * (w_other * f_other).mean()
-        variance += (power * w_other * f_other).var() / n_other
-    return n, float(mean), float(np.sqrt(variance)) if np.ptp(y) > 0 else np.nan

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from migration_kit.contract import Exclusions, check_items, check_outputs, check_traffic
-from migration_kit.contract_scores import check_held_out, check_scores, count_missing
+from migration_kit.contract import (
+    Exclusions,
+    check_held_out,
+    check_items,
+    check_outputs,
+    check_scores,
+    check_traffic,
+    count_missing,
+)
 from migration_kit.errors import InputError, Problems
-from migration_kit.plan import SCORE_REQUIRED, Plan
+from migration_kit.plan import Plan
 from migration_kit.readers import outside_where, read_scores, read_tables, stack
 from migration_kit.readers.files import find_files, shown
 
@@ -25,13 +32,15 @@ class EvalData:
         covariates, and cluster_id and text where given. One row an item.
     scores : DataFrame
         item_id, model, criterion, rater, rater_kind, value, repeat, inclusion_prob, and rationale and source where
-        given. At most one human judgment an output and criterion, one value an output and metric.
+        given; one row a human judgment (item, model, criterion, rater, repeat), one value an output and metric. Where
+        the plan has a pairwise criterion also opponent and side: a preference has a candidate as model, the incumbent
+        as opponent, a value above 0 where the candidate won, and the side ("left", "right" or missing) of its output.
     outputs : DataFrame
         item_id, model, covariates, and text where given. Empty when the plan names no outputs.
     traffic : DataFrame
         slice, share (sums to 1), count (missing where the traffic table gives shares). One row a slice of items.
     held_out : DataFrame
-        As scores; human judgments in [0, 1] by any number of raters, kept for the end. May be empty.
+        As scores; human judgments or their means, within the scale, kept for the end. May be empty.
     exclusions : DataFrame
         table, model ("" is any), reason, n: what was left out or is missing.
     """
@@ -56,15 +65,17 @@ def load_data(plan: Plan) -> EvalData:
     raw = _read(plan, problems)
     in_outputs = [name for name in plan.covariates if "outputs" in raw and name in raw["outputs"]]
     in_items = [name for name in plan.covariates if name not in in_outputs]
-    items = check_items(plan, raw["items"], covariates=in_items, problems=problems, out=out)
+    items = check_items(plan, raw["items"], covariates=in_items, outputs=raw.get("outputs"),
+                        problems=problems, out=out)
     traffic = check_traffic(plan, raw.get("traffic"), items=items, problems=problems, out=out)
     outputs = _empty("item_id", "model")
     if "outputs" in raw:
         outputs = check_outputs(plan, raw["outputs"], items=items, problems=problems, out=out)
-    scores = check_scores(plan, raw["scores"], items=items, problems=problems, out=out)
-    held_out = scores.iloc[:0][[*SCORE_REQUIRED, "repeat", "inclusion_prob"]].copy()
+    also = {"items": items, "outputs": raw.get("outputs"), "problems": problems, "out": out}
+    scores = check_scores(plan, raw["scores"], **also)
+    held_out = scores.iloc[:0].drop(columns=["rationale", "source"], errors="ignore")
     if "held_out" in raw:
-        held_out = check_held_out(plan, raw["held_out"], items=items, problems=problems, out=out)
+        held_out = check_held_out(plan, raw["held_out"], **also)
     problems.stop()
     out.add("items", "", "outside `where`", outside_where(raw["items"]))
     for name in in_items:

@@ -5,55 +5,123 @@ import pandas as pd
 import xarray as xr
 
 from migration_kit.checks import CheckResult
-from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC, label_rows
+from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
+from migration_kit.intervals import NORMAL
+from migration_kit.metric_worth import scored_zero_one
 from migration_kit.plan import Plan
+from migration_kit.rater_checks import copies_check, raters_check
+from migration_kit.wording import counted, number, percent, signed
 
 FEWEST_RARER_OF_MODEL = 3
+FEWEST_CONTINUOUS = 20
 TWINS_APART = 0.05
+ODD_LABELS = 0.1
+ODD_PROBABILITY = 0.01
+WILD = 20
 
 
 def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
-    """Return the checks of one criterion's labels.
+    """Return the checks of one criterion's labels and metrics.
 
     Returns
     -------
     list of CheckResult
         A failure that ``blocks`` means abstain: collect labels before anything is decided.
     """
-    return [_both_kinds(features), _each_model(features, plan), _coverage(features), _twins(features)]
+    return [_enough(features), _each_model(features), _coverage(features), _drawn_at_random(features),
+            raters_check(features, plan), copies_check(features), _plausible_metrics(features),
+            _twins(features, plan)]
 
 
 def label_counts(features: xr.Dataset) -> pd.DataFrame:
-    """Count labels: model, slice, items, labels, good, bad; one row a model and slice."""
+    """Count labels, one row a model and slice.
+
+    Returns
+    -------
+    DataFrame
+        model, slice, items, labels (outputs judged), commonest (labels of the judgment that is commonest in this row),
+        other (labels that differ from it). A label is the mean of an output's judgments; one that lies half-way
+        counts as other. Of preferences the incumbent has no rows.
+    """
     label, slice_index = features["label"].to_numpy(), features["slice_index"].to_numpy()
     rows = []
-    for m, model in enumerate(features["model"].to_numpy()):
+    for m, model in _judged_models(features):
         for s, name in enumerate(features["slice"].to_numpy()):
             here = label[slice_index == s, m]
-            rows.append({"model": model, "slice": name, "items": len(here), "labels": int((~np.isnan(here)).sum()),
-                         "good": int((here == 1).sum()), "bad": int((here == 0).sum())})
+            known = here[~np.isnan(here)]
+            other = _other(known, features)[1]
+            rows.append({"model": model, "slice": name, "items": len(here), "labels": len(known),
+                         "commonest": len(known) - other, "other": other})
     return pd.DataFrame(rows)
 
 
-def _both_kinds(features: xr.Dataset) -> CheckResult:
-    judged = label_rows(features)["y"].to_numpy()
-    n = int(min((judged == 0).sum(), (judged == 1).sum()))
-    rarer = "0" if (judged == 0).sum() == n else "1"
-    return CheckResult(
-        "enough labels of both kinds", n >= FEWEST_RARER,
-        f"The rarer judgment ({rarer}) stands {n} times over all models, identical outputs counted once; a "
-        f"metric cannot be calibrated with fewer than {FEWEST_RARER}.", features.attrs["criterion"], blocks=True)
+def _judged_models(features: xr.Dataset) -> list[tuple[int, str]]:
+    """Models that are judged: of preferences the candidates only."""
+    return list(enumerate(features["model"].to_numpy().tolist()))[features.attrs["kind"] == "pairwise":]
 
 
-def _each_model(features: xr.Dataset, plan: Plan) -> CheckResult:
-    table = label_counts(features).groupby("model")[["labels", "good", "bad"]].sum().loc[list(plan.model_ids)]
-    rarer = table[["good", "bad"]].min(axis=1)
+def _other(label: np.ndarray, features: xr.Dataset) -> tuple[float, int]:
+    """Return the commonest judgment among labels (NaN without any) and how many labels differ from it."""
+    score = np.unique(features.attrs["score"])
+    nearest = score[np.abs(label[:, None] - score).argmin(axis=1)] if len(score) else label
+    values, counts = np.unique(nearest, return_counts=True)
+    if not len(values):
+        return np.nan, 0
+    commonest = values[counts.argmax()]
+    half = np.diff(score).min() / 2 if len(score) else 0.0
+    apart = np.abs(label - commonest)
+    return float(commonest), int(((apart >= half - 1e-9) & (apart > 0)).sum())
+
+
+def _distinct(features: xr.Dataset) -> np.ndarray:
+    """Labels of outputs, identical ones once unless they were judged apart."""
+    label, first = features["label"].to_numpy().copy(), features["pool"].to_numpy().argmax(axis=2)
+    if features.attrs["kind"] == "pairwise":
+        label[:, 0] = np.nan
+    item, model = np.nonzero(~np.isnan(label))
+    return np.unique(np.stack([item, first[item, model], label[item, model]], axis=1), axis=0)[:, 2]
+
+
+def _enough(features: xr.Dataset) -> CheckResult:
+    name = "enough labels of both kinds" if scored_zero_one(features) else "enough labels"
+    criterion, kind = features.attrs["criterion"], features.attrs["kind"]
+    label = _distinct(features)
+    if not len(label):
+        return CheckResult(name, False, "Nobody has judged an output on this criterion, so no metric can be calibrated "
+                           "and nothing can be decided; collect labels first.", criterion, blocks=True)
+    commonest, n = _other(label, features)
+    enough = n >= FEWEST_RARER and (kind != "continuous" or len(label) >= FEWEST_CONTINUOUS)
+    once = "over all models, identical outputs counted once"
+    if scored_zero_one(features):
+        text = f"The rarer judgment ({1 - commonest:g}) stands {n} times {once}"
+    elif kind == "continuous":
+        text = f"Of {counted(len(label), 'label')} {once}, {n} differ from the commonest value ({number(commonest)})"
+    else:
+        text = f"Judgments other than the commonest ({commonest:g}) stand {n} times {once}"
+    least = f"fewer than {FEWEST_RARER}" + (f" or with fewer than {FEWEST_CONTINUOUS} labels" if kind == "continuous"
+                                            else "")
+    return CheckResult(name, enough, f"{text}; a metric cannot be calibrated with {least}.", criterion, blocks=True)
+
+
+def _each_model(features: xr.Dataset) -> CheckResult:
+    label, rows = features["label"].to_numpy(), []
+    for m, model in _judged_models(features):
+        known = label[~np.isnan(label[:, m]), m]
+        other = _other(known, features)[1]
+        rows.append({"model": model, "labels": len(known), "commonest": len(known) - other, "other": other})
+    table = pd.DataFrame(rows)
+    rarer = table.set_index("model")["other"]
+    if scored_zero_one(features):
+        rarer = table.set_index("model")[["commonest", "other"]].min(axis=1)
     thin = list(rarer.index[rarer < FEWEST_RARER_OF_MODEL])
     least = rarer.idxmin()
-    text = (f"{least} has fewest judgments of its rarer kind: {rarer[least]} of {table.loc[least, 'labels']} labels; "
-            f"with fewer than {FEWEST_RARER_OF_MODEL} its interval leans on the other models.")
-    return CheckResult("labels of both kinds for every model", not thin, text, features.attrs["criterion"],
-                       models=tuple(thin), table=table.reset_index())
+    kind, name = "besides its commonest", "enough labels for every model"
+    if scored_zero_one(features):
+        kind, name = "of its rarer kind", "labels of both kinds for every model"
+    text = (f"{least} has fewest judgments {kind}: {rarer[least]} of "
+            f"{counted(table.set_index('model').loc[least, 'labels'], 'label')}; with fewer than "
+            f"{FEWEST_RARER_OF_MODEL} its interval leans on the other models.")
+    return CheckResult(name, not thin, text, features.attrs["criterion"], models=tuple(thin), table=table)
 
 
 def _coverage(features: xr.Dataset) -> CheckResult:
@@ -66,14 +134,110 @@ def _coverage(features: xr.Dataset) -> CheckResult:
                        features.attrs["criterion"], blocks=True)
 
 
-def _twins(features: xr.Dataset) -> CheckResult:
+def label_selection(features: xr.Dataset) -> pd.DataFrame:
+    """Compare labelled outputs with all outputs of their slice in the primary metric, model by model.
+
+    Labels weigh 1 / inclusion probability, so a known design that is unequal shows no difference.
+
+    Returns
+    -------
+    DataFrame
+        model, labelled, outputs (with the metric), difference (in standard deviations of the metric within slices),
+        sd. Without models that have no label, no unlabelled output, or no spread of the metric. Worry where the
+        difference is beyond 0.1 and many times its sd: those who chose the items looked at something.
+    """
+    label, inclusion = features["label"].to_numpy(), features["inclusion_prob"].to_numpy()
+    value = features["value"].sel(metric=features.attrs["primary_metric"]).to_numpy()
+    slice_index, rows = features["slice_index"].to_numpy(), []
+    for m, model in _judged_models(features):
+        known = ~np.isnan(value[:, m])
+        labelled = known & ~np.isnan(label[:, m])
+        if not labelled.any() or (labelled == known).all():
+            continue
+        group = slice_index[known]
+        centred = np.full(len(value), np.nan)
+        means = np.bincount(group, weights=value[known, m]) / np.maximum(np.bincount(group), 1)
+        centred[known] = value[known, m] - means[group]
+        spread = centred[known].std()
+        if spread <= 1e-9 * max(1.0, np.abs(value[known, m]).max()):
+            continue
+        # A slice labelled more densely than another is no selection within it.
+        per_slice = np.bincount(slice_index[labelled], weights=1 / inclusion[labelled], minlength=group.max() + 1)
+        weight = np.bincount(group)[slice_index[labelled]] / per_slice[slice_index[labelled]] / inclusion[labelled]
+        share = weight / weight.sum()
+        difference = float(share @ centred[labelled]) / spread
+        unseen = 1 - labelled.sum() / known.sum()
+        sd = np.sqrt((share**2 * (centred[labelled] / spread - difference) ** 2).sum() * unseen)
+        rows.append({"model": model, "labelled": int(labelled.sum()), "outputs": int(known.sum()),
+                     "difference": difference, "sd": float(sd)})
+    return pd.DataFrame(rows, columns=["model", "labelled", "outputs", "difference", "sd"])
+
+
+def _drawn_at_random(features: xr.Dataset) -> CheckResult:
+    name, criterion = "labels drawn at random", features.attrs["criterion"]
+    chance = features["inclusion_prob"].to_numpy()[~np.isnan(features["label"].to_numpy()).all(axis=1)]
+    told = (f"Items were chosen for judging with probabilities from {percent(chance.min())} to "
+            f"{percent(chance.max())}, which the estimates allow for. " if len(chance) and np.ptp(chance) > 0 else "")
+    table = label_selection(features)
+    if table.empty:
+        whole = len(chance) == features.sizes["item"]
+        return CheckResult(name, True if whole else None, told + (
+            "Every item has labels, so none were chosen." if whole else
+            "There are no labelled and unlabelled outputs to compare in the primary metric."), criterion)
+    reach = NORMAL.inv_cdf(1 - ODD_PROBABILITY / 2 / len(table)) * table["sd"]
+    odd = (table["difference"].abs() > reach) & (table["difference"].abs() > ODD_LABELS)
+    worst = table.loc[(table["difference"].abs() / table["sd"].clip(lower=1e-9)).idxmax()]
+    low, high = (worst["difference"] + side * reach[worst.name] for side in (-1, 1))
+    text = (f"{told}In {features.attrs['primary_metric']}, judged outputs of {worst['model']} differ most from all its "
+            f"outputs: by {signed(worst['difference'], 2)} standard deviations ({1 - ODD_PROBABILITY:.0%} interval "
+            f"{signed(low, 2)} to {signed(high, 2)})")
+    text += ("; if people chose what to judge, tell the inclusion probabilities or draw labels anew."
+             if odd.any() else ".")
+    return CheckResult(name, not odd.any(), text, criterion, models=tuple(table["model"][odd]), table=table)
+
+
+def _plausible_metrics(features: xr.Dataset) -> CheckResult:
+    """Find values so far out that they are a unit or an error code rather than a score."""
+    wild = []
+    for position, metric in enumerate(features["metric"].to_numpy().tolist()):
+        value = features["value"].to_numpy()[:, :, position]
+        known = value[~np.isnan(value)]
+        if not len(known):
+            continue
+        lower, middle, upper = np.quantile(known, [0.25, 0.5, 0.75])
+        apart = np.abs(value - middle)
+        scale = upper - lower
+        if scale == 0:
+            scale = np.median(apart[apart > 0]) if (apart > 0).any() else 1.0
+        found = np.argwhere(apart > WILD * scale)
+        if len(found):
+            item, model = found[np.argmax([apart[tuple(at)] for at in found])]
+            wild.append({"metric": metric, "n": len(found), "model": str(features["model"].to_numpy()[model]),
+                         "item": str(features["item"].to_numpy()[item]), "value": float(value[item, model]),
+                         "median": float(middle)})
+    table = pd.DataFrame(wild, columns=["metric", "n", "model", "item", "value", "median"])
+    text = f"No value of a metric lies more than {WILD} interquartile ranges from its median."
+    if wild:
+        text = " ".join(
+            f"{counted(row['n'], 'value')} of {row['metric']} {'lies' if row['n'] == 1 else 'lie'} more than {WILD} "
+            f"interquartile ranges from the median ({number(row['median'])}); the furthest is {number(row['value'])}, "
+            f"{row['model']} on item {row['item']}." for row in wild)
+        text += " If these are error codes, leave them out of the scores."
+    return CheckResult("metric values are plausible", not wild, text, features.attrs["criterion"], table=table)
+
+
+def _twins(features: xr.Dataset, plan: Plan) -> CheckResult:
     name, criterion = "identical outputs are judged alike", features.attrs["criterion"]
     label = features["label"].to_numpy()
     twin = (features["pool"].to_numpy() > 0) & ~np.eye(label.shape[1], dtype=bool)
     pairs = twin & ~np.isnan(label[:, :, None]) & ~np.isnan(label[:, None, :])
     if not pairs.any():
         return CheckResult(name, None, "No two models gave the same output to a labelled item.", criterion)
-    apart = (label[:, :, None] != label[:, None, :])[pairs].mean()
+    score = np.unique(features.attrs["score"])
+    # Means of several raters, and free numbers, differ a little without being different judgments.
+    free = plan.criterion(criterion).margin or features.attrs["spread"] / 2
+    tolerance = np.diff(score).min() / 2 if len(score) else free
+    apart = (np.abs(label[:, :, None] - label[:, None, :]) > tolerance)[pairs].mean()
     text = (f"Of {int(pairs.sum()) // 2} pairs of identical outputs, {apart:.1%} were judged differently (at most "
             f"{TWINS_APART:.0%}); they share one judgment in the calibration, so if more differ, leave out the text.")
     return CheckResult(name, bool(apart <= TWINS_APART), text, criterion)

@@ -10,9 +10,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import ndtr, ndtri
 
 from migration_kit.intervals import estimate_table, summarise
+from migration_kit.prediction import (
+    against_incumbent,
+    drawn_luck,
+    drawn_score,
+    expected_score,
+    outlook,
+    parameter_draws,
+)
 
 TOTAL = "all"
 MOST_GROUPS = 20_000
@@ -31,11 +38,14 @@ class Population(NamedTuple):
     count : ndarray (group,)
         Items it stands for.
     slice_index : ndarray (group,)
+    cluster : ndarray (group,)
+        Groups of one cluster share their bootstrap weight; −1 where items are their own clusters.
     """
 
     item: np.ndarray
     count: np.ndarray
     slice_index: np.ndarray
+    cluster: np.ndarray
 
 
 class Draws(NamedTuple):
@@ -46,7 +56,7 @@ class Draws(NamedTuple):
     rows : slice
         The draws, chains one after the other.
     quality : ndarray (draw, group, model)
-        Predicted probability of a good output, averaged over identical outputs.
+        Expected score of an output, averaged over identical outputs.
     weight : ndarray (draw, group)
         Bootstrap weights, summing to 1 in every slice.
     slice_weight : ndarray (draw, slice)
@@ -62,7 +72,8 @@ def group_items(features: xr.Dataset, *, seed: int) -> Population:
     """Count items of equal features; beyond 20,000 groups a random 20,000 stand for their slices' totals."""
     slice_index = features["slice_index"].to_numpy()
     n = len(slice_index)
-    key = np.concatenate([slice_index[:, None], features["x"].to_numpy().reshape(n, -1),
+    cluster = features["cluster"].to_numpy() if features.attrs["clustered"] else np.full(n, -1)
+    key = np.concatenate([slice_index[:, None], cluster[:, None], features["x"].to_numpy().reshape(n, -1),
                           features["pool"].to_numpy().reshape(n, -1),
                           np.nan_to_num(features["value"].to_numpy().reshape(n, -1), nan=-1e300)], axis=1)
     _, item, count = np.unique(key, axis=0, return_index=True, return_counts=True)
@@ -72,7 +83,7 @@ def group_items(features: xr.Dataset, *, seed: int) -> Population:
         item, count = item[kept], count[kept].astype(float)
         found = np.bincount(slice_index[item], weights=count, minlength=features.sizes["slice"])
         count *= (total / np.maximum(found, 1))[slice_index[item]]
-    return Population(item, count.astype(float), slice_index[item])
+    return Population(item, count.astype(float), slice_index[item], cluster[item])
 
 
 def population_draws(
@@ -88,23 +99,23 @@ def population_draws(
     for start in range(0, n_draws, step):
         rows = slice(start, min(start + step, n_draws))
         size = rows.stop - rows.start
-        weight = rng.standard_gamma(population.count, size=(size, len(population.count)))
+        weight = _bootstrap_weights(population, size=size, rng=rng)
         weight /= (weight @ slices)[:, population.slice_index]
         yield Draws(rows, predict(parameters, features, population.item, rows=rows), weight,
                     slice_weights(features, traffic=traffic, draws=size, rng=rng))
 
 
+def _bootstrap_weights(population: Population, *, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights of the Bayesian bootstrap, dims (draw, group): by item, or by cluster where there are clusters."""
+    if population.cluster.min(initial=0) < 0:
+        return rng.standard_gamma(population.count, size=(size, len(population.count)))
+    shared = rng.standard_exponential((size, population.cluster.max() + 1))
+    return shared[:, population.cluster] * population.count
+
+
 def predict(parameters: dict[str, np.ndarray], features: xr.Dataset, item: np.ndarray, *, rows: slice) -> np.ndarray:
-    """Return the probability of a good output, dims (draw, item, model), averaged over identical outputs."""
-    pool, x = features["pool"].to_numpy()[item], features["x"].to_numpy()[item]
-    slice_index = features["slice_index"].to_numpy()[item]
-    own = (parameters["slice_effect"][rows][:, :, None] + parameters["model_slice_effect"][rows])[:, slice_index]
-    level, trust = parameters["level"][rows][:, None], parameters["trust"][rows][:, None]
-    told = np.tensordot(parameters["weight"][rows], x, axes=(1, 2))
-    if np.array_equal(pool, np.broadcast_to(np.eye(pool.shape[1]), pool.shape)):
-        return ndtr(level + own + trust * told)
-    pooled = np.einsum("imp,dip->dim", pool, level + own, optimize=True)
-    return ndtr(pooled + np.einsum("imp,dp->dim", pool, parameters["trust"][rows], optimize=True) * told)
+    """Return the expected score of some items' outputs, dims (draw, item, model)."""
+    return against_incumbent(expected_score(outlook(parameters, features, item, rows=rows), features), features)
 
 
 def slice_weights(features: xr.Dataset, *, traffic: bool, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -135,8 +146,8 @@ def quality(fit: xr.DataTree, features: xr.Dataset, *, traffic: bool, seed: int)
     Returns
     -------
     Dataset
-        ``calibrated`` and ``corrected`` (chain, draw, model, slice), probabilities; slice ``all`` is the weighted
-        total. Worry when the two differ by more than twice the standard deviation of their difference.
+        ``calibrated`` and ``corrected`` (chain, draw, model, slice), on the scale of the criterion; slice ``all`` is
+        the weighted total. Worry when the two differ by more than twice the standard deviation of their difference.
     """
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     n_models, n_slices = features.sizes["model"], features.sizes["slice"]
@@ -179,16 +190,19 @@ def correction(fit: xr.DataTree, features: xr.Dataset, *, weights: np.ndarray, s
     item = np.nonzero(~np.isnan(label).all(axis=1))[0]
     n_draws, n_slices = len(weights), features.sizes["slice"]
     out = np.zeros((n_draws, label.shape[1], n_slices + 1))
+    if not len(item):
+        return out
     known = ~np.isnan(label[item])
     slice_index = features["slice_index"].to_numpy()
     size = np.bincount(slice_index, minlength=n_slices)
     inverse = 1 / features["inclusion_prob"].to_numpy()[item]
     member = np.eye(n_slices)[slice_index[item]]
+    _, cluster = np.unique(features["cluster"].to_numpy()[item], return_inverse=True)
     step = max(1, CELLS_AT_ONCE // max(1, label.shape[1] * (len(item) + PSEUDO_ITEMS)))
     for start in range(0, n_draws, step):
         rows = slice(start, min(start + step, n_draws))
         residual = np.where(known, label[item] - predict(parameters, features, item, rows=rows), 0.0)
-        exponential = rng.standard_exponential((rows.stop - rows.start, len(item))) * inverse
+        exponential = rng.standard_exponential((rows.stop - rows.start, cluster.max() + 1))[:, cluster] * inverse
         imagined = _pseudo_residuals(parameters, features, rows=rows, rng=rng)
         spare = rng.standard_exponential(imagined.shape[:2])
         share = (weights[rows] / size)[:, slice_index[item]]
@@ -206,17 +220,16 @@ def correction(fit: xr.DataTree, features: xr.Dataset, *, weights: np.ndarray, s
 def _pseudo_residuals(parameters, features: xr.Dataset, *, rows: slice, rng: np.random.Generator) -> np.ndarray:
     """Residuals of items drawn and judged by the model, dims (draw, pseudo-item, model): 0 on average."""
     candidates = rng.integers(0, features.sizes["item"], size=PSEUDO_CHOICES)
-    expected = predict(parameters, features, candidates, rows=rows)
-    chosen = rng.integers(0, PSEUDO_CHOICES, size=(len(expected), PSEUDO_ITEMS))
-    expected = np.take_along_axis(expected, chosen[:, :, None], axis=1)
-    pool = features["pool"].to_numpy()[candidates[chosen]]
-    scale = np.einsum("dimp,dp->dim", pool, parameters["item_scale"][rows])
-    hardness = rng.standard_normal(expected.shape[:2])[:, :, None]
-    luck = rng.standard_normal(expected.shape)
-    # Identical outputs share their luck: each takes that of its first twin.
-    luck = np.take_along_axis(luck, pool.argmax(axis=3), axis=2)
-    latent = np.sqrt(1 + scale**2) * ndtri(np.clip(expected, 1e-12, 1 - 1e-12)) + scale * hardness
-    return (latent + luck > 0) - expected
+    seen = outlook(parameters, features, candidates, rows=rows)
+    chosen = rng.integers(0, PSEUDO_CHOICES, size=(len(seen.latent), PSEUDO_ITEMS))
+
+    def picked(values: np.ndarray) -> np.ndarray:
+        whole = np.broadcast_to(values, seen.latent.shape)
+        return np.take_along_axis(whole, chosen[:, :, None], axis=1)
+
+    seen = seen._replace(latent=picked(seen.latent), spread=picked(seen.spread), item_scale=picked(seen.item_scale))
+    luck = drawn_luck(seen, features["pool"].to_numpy()[candidates[chosen]], rng)
+    return against_incumbent(drawn_score(seen, features, luck) - expected_score(seen, features), features)
 
 
 def contrast(draws: xr.DataArray, *, incumbent: str, better: str) -> xr.DataArray:
@@ -248,14 +261,3 @@ def estimate_rows(
                          "n_labels": int(label[here, models.index(model)].sum()),
                          **summarise(numbers, interval=interval, margin=limit)})
     return estimate_table(rows, layer=layer, criterion=features.attrs["criterion"])
-
-
-def parameter_draws(fit: xr.DataTree) -> dict[str, np.ndarray]:
-    """Posterior arrays with chain and draw joined in front, always in the same order."""
-    posterior = fit["posterior"]
-    names = ("level", "weight", "trust", "slice_effect", "model_slice_effect", "item_scale")
-    return {
-        name: posterior[name].transpose("chain", "draw", ...).to_numpy().astype(float).reshape(
-            -1, *posterior[name].shape[2:])
-        for name in names
-    }

@@ -10,7 +10,7 @@ from migration_kit.estimands import contrast
 from migration_kit.metric_errors import metric_error_draws
 from migration_kit.plan import Plan
 from migration_kit.predictive import labelled_predictions, predictive_cells
-from migration_kit.wording import signed
+from migration_kit.wording import percent, signed, unit_of
 
 LARGEST_RHAT = 1.01
 SMALLEST_ESS = 400
@@ -60,23 +60,25 @@ def fit_checks(fit: xr.DataTree, draws: xr.Dataset, features: xr.Dataset, plan: 
     cells = predictive_cells(labelled_predictions(fit, features, seed=seed), features, interval=plan.sampling.interval)
     return [
         sampling_check(fit, draws, features, plan),
-        _predictive(cells, criterion),
+        _predictive(cells, plan, criterion),
         _metric_error(fit, features, plan),
         correction_check(draws, features, plan),
     ]
 
 
-def _predictive(cells: pd.DataFrame, criterion: str) -> CheckResult:
+def _predictive(cells: pd.DataFrame, plan: Plan, criterion: str) -> CheckResult:
     name = "predictions match labels"
     if cells.empty:
-        return CheckResult(name, None, "No cell holds five labels to hold predictions against.", criterion)
+        return CheckResult(name, None, "No cell holds five judgments to hold predictions against.", criterion)
+    unit = unit_of(plan.criterion(criterion))
     worst = cells.loc[cells["tail_probability"].idxmin()]
     outside = int(((cells["judged"] < cells["lower"]) | (cells["judged"] > cells["upper"])).sum())
     # Many cells are looked at; Bonferroni keeps the chance of a false alarm at one in twenty.
     passed = bool(worst["tail_probability"] * len(cells) > 0.05)
-    text = (f"{outside} of {len(cells)} cells of model × slice and model × metric level lie outside their interval; "
-            f"farthest is {worst['model']}, {worst['of']} {worst['cell']}: judged good {worst['judged']:.0%} of "
-            f"{worst['n']}, predicted {worst['predicted']:.0%}.")
+    shown = percent if worst["of"] == "share of judgment" else unit.quality
+    text = (f"{outside} of {len(cells)} cells of model × slice, metric level or judgment lie outside their interval; "
+            f"farthest is {worst['model']}, {worst['of']} {worst['cell']}: judged {shown(worst['judged'])} over "
+            f"{worst['n']} judgments, predicted {shown(worst['predicted'])}.")
     return CheckResult(name, passed, text, criterion, table=cells)
 
 
@@ -84,6 +86,9 @@ def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckRe
     name = "raw primary metric is fair to all models"
     primary, criterion = features.attrs["primary_metric"], features.attrs["criterion"]
     draws = metric_error_draws(fit, features, seed=plan.sampling.seed)
+    if (primary, plan.incumbent) not in draws:
+        return CheckResult(name, None, "Preferences compare with the incumbent, which has no errors of its own to "
+                           "compare with.", criterion)
     tails = [(1 - plan.sampling.interval) / 2, (1 + plan.sampling.interval) / 2]
     rows = []
     for model in plan.candidates:

@@ -137,6 +137,7 @@ def _finish(fragment: str) -> tuple[str, str, list[dict]]:
         table["class"] = "plain"
         scrolling = {"class": "table", "tabindex": "0", "role": "region", "aria-label": "Table"}
         table.wrap(soup.new_tag("div", attrs=scrolling))
+    _share_styles(soup)
     for number, table in enumerate(soup.select(".table table")):
         _own_ids(table, f"t{number}-")
     first = soup.find("h1")
@@ -146,6 +147,24 @@ def _finish(fragment: str) -> tuple[str, str, list[dict]]:
     contents, anchors = _headings(soup)
     _links(soup, anchors)
     return str(soup), heading, contents
+
+
+def _share_styles(soup: object) -> None:
+    """Say once what every table brings along: great_tables writes nine thousand letters of style into each."""
+    kinds: dict[str, str] = {}
+    for style in soup.select(".table style"):
+        holder = style.parent
+        if not holder.get("id"):
+            continue
+        rules = " ".join(style.get_text().split()).replace(f"#{holder['id']} ", "{kind} ")
+        kind = kinds.setdefault(rules, f"gt-{len(kinds)}")
+        holder["class"] = [*holder.get("class", []), kind]
+        del holder["id"]
+        style.decompose()
+    if kinds:
+        shared = soup.new_tag("style")
+        shared.string = "\n".join(rules.replace("{kind}", f".{kind}") for rules, kind in kinds.items())
+        soup.insert(0, shared)
 
 
 def _own_ids(table: object, prefix: str) -> None:

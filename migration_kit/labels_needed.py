@@ -5,62 +5,149 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from migration_kit.gates import verdict_of
+
 SIZES = range(25, 801, 25)
-RUNS = 1000
 ENOUGH = 0.80
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one gate; position 0 is the total, the others are slices.
+    """What is known of one gate of one candidate.
 
     Attributes
     ----------
-    mean, sd : ndarray (slice,)
-        Of the contrast, positive where the candidate is better.
-    margin : ndarray (slice,)
+    draws : ndarray (sample, 1 + slice)
+        Joint posterior draws of the contrast, positive where the candidate is better; the total first.
+    margin : ndarray (1 + slice,)
         NaN where the slice has none.
-    labels : ndarray (slice,)
-        Labels now.
+    labels, items : ndarray (slice,)
+        Labels now; items that labels could be asked for, the labelled ones included.
     share : ndarray (slice,)
-        Share of new labels that would fall there when drawn at random.
+        Of traffic.
+    spread : float
+        Variance between items of the difference of the two models' labels; NaN where it cannot be told.
     """
 
-    mean: np.ndarray
-    sd: np.ndarray
+    draws: np.ndarray
     margin: np.ndarray
     labels: np.ndarray
+    items: np.ndarray
     share: np.ndarray
+    spread: float
 
 
 def labels_needed(evidence: list[Evidence], *, assurance: float, slice_assurance: float, seed: int) -> int | None:
     """Return the smallest number of further labelled items that settles the candidate in 80% of simulated runs.
 
-    In each run the posterior of every contrast is imagined after n more labels drawn at random: its variance shrinks
-    with the labels, and its mean moves by what the variance loses (the pre-posterior of a normal mean; Raiffa &
-    Schlaifer 1961). Gates and slices are moved independently of each other.
+    Parameters
+    ----------
+    evidence : list of Evidence
+        One a gate.
+    assurance, slice_assurance : float
+    seed : int
 
     Returns
     -------
     int or None
         From 25 to 800 in steps of 25; None when 800 are not enough, or nothing has been labelled.
     """
-    rng = np.random.default_rng(seed)
-    noise = [rng.standard_normal((RUNS, len(gate.mean))) for gate in evidence]
-    if any(gate.labels[0] == 0 for gate in evidence):
+    if any(gate.labels.sum() == 0 for gate in evidence):
         return None
-    for more in SIZES:
-        missing, shown_worse, slices_hold = np.zeros(RUNS), np.zeros(RUNS, bool), np.ones(RUNS, bool)
-        for gate, moved in zip(evidence, noise, strict=True):
-            kept = (gate.labels + 1) / (gate.labels + 1 + more * gate.share)
-            mean = gate.mean + gate.sd * np.sqrt(1 - kept) * moved
-            holds = ndtr((mean + gate.margin) / (gate.sd * np.sqrt(kept)))
-            has = ~np.isnan(gate.margin[1:])
-            missing += 1 - holds[:, 0]
-            shown_worse |= 1 - holds[:, 0] >= assurance
-            shown_worse |= (1 - holds[:, 1:][:, has] >= assurance).any(axis=1)
-            slices_hold &= (holds[:, 1:][:, has] >= slice_assurance).all(axis=1)
-        settled = shown_worse | (slices_hold & (1 - missing >= assurance))
-        if settled.mean() >= ENOUGH:
-            return more
-    return None
+    asked = {"assurance": assurance, "slice_assurance": slice_assurance, "seed": seed}
+    return next((more for more in SIZES if settled_share(evidence, more, **asked) >= ENOUGH), None)
+
+
+def settled_share(
+    evidence: list[Evidence], more: int, *, assurance: float, slice_assurance: float, seed: int
+) -> float:
+    """Share of runs that leave ``collect`` once `more` items drawn at random were labelled for both models.
+
+    Pre-posterior analysis (Raiffa & Schlaifer 1961) on the joint posterior draws: new labels are normal observations of
+    the slices' contrasts, so covariances shrink as in a Kalman update, and the draws, drawn together by as much, say
+    where the means may move (Jalal & Alarid-Escudero 2018, doi:10.1177/0272989X17715627). The total moves with its
+    slices. What a label tells is read from the present posterior and the number of labels behind it. The part of the
+    posterior that comes from having only so many items, and from traffic known only by counts, stays; labels beyond the
+    items there are come with new items.
+
+    Parameters
+    ----------
+    evidence : list of Evidence
+        One a gate; gates are fitted apart and move apart.
+    more : int
+    assurance, slice_assurance : float
+    seed : int
+        Equal seeds give equal shares.
+
+    Returns
+    -------
+    float
+        0 to 1. Against refits of simulated labels it is off by 0.03 (root mean square), at most by 0.10.
+    """
+    rng, runs = np.random.default_rng(seed), min(len(gate.draws) for gate in evidence)
+    hold, slices = [], []
+    for gate in evidence:
+        moved, left = _imagined(gate, more)
+        held = ndtr((rng.permutation(moved)[:runs] + gate.margin) / left)
+        hold.append(held[:, 0])
+        slices.append(held[:, 1:][:, ~np.isnan(gate.margin[1:])])
+    hold = np.stack(hold, axis=1)
+    verdicts = verdict_of(hold, 1 - hold, np.concatenate(slices, axis=1), assurance=assurance,
+                          slice_assurance=slice_assurance)
+    return float((verdicts != "collect").mean())
+
+
+def label_noise(gate: Evidence) -> float:
+    """Variance of what one labelled item says of the contrast, over and above what metrics say of it.
+
+    The posterior variance of the total is this over the labels, plus what metrics explain over the items. Of labels
+    spread otherwise than traffic, (Σ share² / labels)⁻¹ count.
+    """
+    seen = gate.labels > 0
+    share, labels = gate.share[seen] / max(gate.share[seen].sum(), TINY), gate.labels[seen]
+    number = 1 / max((share**2 / labels).sum(), TINY) + 1
+    variance = gate.draws[:, 0].var()
+    if np.isnan(gate.spread):
+        return max(variance * number, TINY)
+    items = gate.items.sum()
+    noise = (variance - gate.spread / items) / max(1 / number - 1 / (items + 1), TINY)
+    return float(np.clip(noise, TINY, max(gate.spread, TINY)))
+
+
+def _imagined(gate: Evidence, more: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means after `more` labels, dims (sample, 1 + slice), and the standard deviations left, dims (1 + slice,)."""
+    mean, cov = gate.draws.mean(axis=0), np.cov(gate.draws.T, ddof=0)
+    gain = _gain(gate, cov[1:, 1:], _new_labels(gate, more))
+    values, vectors = np.linalg.eigh(cov[1:, 1:])
+    whitened = (gate.draws[:, 1:] - mean[1:]) @ vectors / np.sqrt(np.maximum(values, TINY)) @ vectors.T
+    by_slice = whitened @ _root(gain)
+    mix = np.vstack([gate.share, np.eye(len(gain))])
+    left = np.diag(cov) - np.diag(mix @ gain @ mix.T)
+    return mean + by_slice @ mix.T, np.sqrt(np.maximum(left, TINY * (1 + np.diag(cov))))
+
+
+def _new_labels(gate: Evidence, more: int) -> np.ndarray:
+    """New labels by slice: among the items without one, and beyond those as the items are spread."""
+    free = np.maximum(gate.items - gate.labels, 0)
+    among = min(more, free.sum())
+    return among * free / max(free.sum(), 1) + (more - among) * gate.items / gate.items.sum()
+
+
+def _gain(gate: Evidence, cov: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Covariance of the slices' contrasts that new labels take away, dims (slice, slice)."""
+    noise = label_noise(gate)
+    explained = 0.0 if np.isnan(gate.spread) else max(gate.spread - noise, 0.0)
+    floor = np.minimum(explained / np.maximum(gate.items, 1), 0.9 * np.diag(cov))
+    root = _root(cov - np.diag(floor))
+    reducible, seen = root @ root, new > 0
+    to_seen = reducible[:, seen]
+    gain = to_seen @ np.linalg.solve(reducible[np.ix_(seen, seen)] + np.diag(noise / new[seen]), to_seen.T)
+    grown = np.maximum(gate.items, gate.labels + new)
+    return gain + np.diag(floor * (1 - gate.items / np.maximum(grown, 1)))
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    """Symmetric square root; what rounding made negative counts as 0."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import rankdata
 
 from migration_kit.estimands import group_items, population_draws
+from migration_kit.prediction import drawn_luck, drawn_score, outlook, parameter_draws, thinned
 
-MOST_DRAWS = 1000
 ROUNDING = 1e-12
 
 
@@ -28,9 +29,10 @@ def metric_errors(fit: xr.DataTree, features: xr.Dataset, *, interval: float, se
     -------
     DataFrame
         model, metric, true_positive, tp_lower, tp_upper, false_positive, fp_lower, fp_upper for metrics of values 0
-        and 1; rank_correlation, rc_lower, rc_upper (Somers' D of the score given the human judgment, −1 to 1) for the
-        others; NaN elsewhere. Worry about a metric whose two rates are near each other, or a correlation near 0: it
-        does not tell good outputs from bad ones.
+        and 1 where judgments count as 0 or 1; rank_correlation, rc_lower, rc_upper for the others (−1 to 1: Somers' D
+        of the score given a 0/1 judgment, Spearman's rank correlation with a judgment of more levels); NaN elsewhere.
+        Of preferences the incumbent has no rows. Worry about a metric whose two rates are near each other, or a
+        correlation near 0: it does not tell good outputs from bad ones.
     """
     draws = metric_error_draws(fit, features, seed=seed)
     tails = [(1 - interval) / 2, (1 + interval) / 2]
@@ -49,24 +51,45 @@ def metric_error_draws(
     fit: xr.DataTree, features: xr.Dataset, *, seed: int
 ) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """Draw each metric's errors: (metric, model) to true_positive and false_positive, or rank_correlation."""
-    fit = _thin(fit)
+    fit = thinned(fit)
     population = group_items(features, seed=seed)
     value = features["value"].to_numpy()[population.item]
+    two = set(features.attrs["score"]) == {0.0, 1.0}
+    first = 1 if features.attrs["kind"] == "pairwise" else 0
+    parameters, rng = parameter_draws(fit), np.random.default_rng([seed, 3])
+    pool = features["pool"].to_numpy()[population.item]
     parts: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
     for chunk in population_draws(fit, features, traffic=False, seed=seed, population=population):
         weight = chunk.weight * chunk.slice_weight[:, population.slice_index]
-        for m, model in enumerate(features["model"].to_numpy()):
+        judged = chunk.quality
+        if not two:
+            seen = outlook(parameters, features, population.item, rows=chunk.rows)
+            judged = drawn_score(seen, features, drawn_luck(seen, pool, rng))
+        for m, model in list(enumerate(features["model"].to_numpy()))[first:]:
             for k, metric in enumerate(features["metric"].to_numpy()):
                 known = ~np.isnan(value[:, m, k])
-                # A draw that is sure of every output would leave nothing to divide by.
-                sure = np.clip(chunk.quality[:, known, m], ROUNDING, 1 - ROUNDING)
-                good = weight[:, known] * sure
-                bad = weight[:, known] - good
-                found = _errors(value[known, m, k], good, bad)
+                told, w = value[known, m, k], weight[:, known]
+                if two:
+                    # A draw that is sure of every output would leave nothing to divide by.
+                    good = w * np.clip(judged[:, known, m], ROUNDING, 1 - ROUNDING)
+                    found = _errors(told, good, w - good)
+                else:
+                    found = {"rank_correlation": _spearman(told, judged[:, known, m], w)}
                 store = parts.setdefault((metric, model), {})
                 for name, draws in found.items():
                     store.setdefault(name, []).append(draws)
     return {key: {name: np.concatenate(draws) for name, draws in found.items()} for key, found in parts.items()}
+
+
+def _spearman(value: np.ndarray, judged: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted correlation of the ranks of a metric, dim (item,), and of judgments, dims (draw, item)."""
+    told, people = rankdata(value)[None], rankdata(judged, axis=1)
+    weight = weight / weight.sum(axis=1, keepdims=True)
+    told = told - (weight * told).sum(axis=1, keepdims=True)
+    people = people - (weight * people).sum(axis=1, keepdims=True)
+    spread = (weight * told**2).sum(axis=1) * (weight * people**2).sum(axis=1)
+    together = (weight * told * people).sum(axis=1)
+    return np.divide(together, np.sqrt(spread), out=np.zeros_like(together), where=spread > 0)
 
 
 def _errors(value: np.ndarray, good: np.ndarray, bad: np.ndarray) -> dict[str, np.ndarray]:
@@ -82,10 +105,3 @@ def _errors(value: np.ndarray, good: np.ndarray, bad: np.ndarray) -> dict[str, n
     beaten = (below[:, first] + below[:, last]) / 2
     chance = (good * beaten).sum(axis=1) / (good.sum(axis=1) * bad.sum(axis=1))
     return {"rank_correlation": 2 * chance - 1}
-
-
-def _thin(fit: xr.DataTree) -> xr.DataTree:
-    """Keep about a thousand draws: rates are read to two digits."""
-    posterior = fit["posterior"].to_dataset()
-    step = max(1, posterior.sizes["chain"] * posterior.sizes["draw"] // MOST_DRAWS)
-    return xr.DataTree.from_dict({"posterior": posterior.isel(draw=slice(None, None, step))})

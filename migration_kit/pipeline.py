@@ -48,13 +48,14 @@ def run_pipeline(
     force: bool = False,
     from_stage: str | None = None,
     fast: bool = False,
+    full: bool = False,
     progress: bool = True,
     notebooks: Path | None = None,
 ) -> Path:
     """Run the stages that are not up to date and render the run.
 
-    A stage is up to date when plan, data, code, notebook, `fast` and every stage before it are as they were when it
-    finished, and its files are there. Once one stage runs, all after it run too, since they read its files.
+    A stage is up to date when plan, data, code, notebook, `fast`, `full` and every stage before it are as they were
+    when it finished, and its files are there. Once one stage runs, all after it run too, since they read its files.
 
     Parameters
     ----------
@@ -65,6 +66,8 @@ def run_pipeline(
         Run this stage and all after it, as `find_stage` understands it.
     fast : bool
         Passed to every notebook: fewer draws.
+    full : bool
+        Passed to every notebook: stage 04 also fits again without some labels and with other priors.
     progress : bool
         Say on stderr what is done, with a bar where stderr is a terminal.
     notebooks : Path, optional
@@ -78,12 +81,14 @@ def run_pipeline(
     Raises
     ------
     InputError
-        When plan or data are invalid; nothing is written then.
+        When plan or data are invalid, or both `fast` and `full` are asked for; nothing is written then.
     StageError
         When a stage fails; the manifest holds no entry for it.
     """
+    if fast and full:
+        raise InputError("full asks for every check, and fast is only a first look; leave one of them out")
     plan, folder = load_plan(plan_path), Path(run_dir).resolve()
-    jobs = _jobs(plan, folder, fast=fast, notebooks=notebooks or notebooks_folder())
+    jobs = _jobs(plan, folder, fast=fast, full=full, notebooks=notebooks or notebooks_folder())
     fresh = 0 if force else _count_fresh(folder, jobs)
     start = fresh if from_stage is None else min(fresh, STAGES.index(find_stage(from_stage)))
     tell = _tell if progress else _silent
@@ -118,7 +123,9 @@ def find_stage(text: str) -> str:
     raise InputError(f"{text!r} is not a stage; expected one of {', '.join(STAGES)}")
 
 
-def stage_digest(notebook: Path, *, plan: str, data: str, code: str, fast: bool, before: Sequence[str]) -> str:
+def stage_digest(
+    notebook: Path, *, plan: str, data: str, code: str, fast: bool, full: bool, before: Sequence[str]
+) -> str:
     """SHA-256 of all that a stage's files depend on.
 
     Parameters
@@ -127,23 +134,23 @@ def stage_digest(notebook: Path, *, plan: str, data: str, code: str, fast: bool,
         The stage's notebook, its prose and metadata included.
     plan, data, code : str
         Digests of the plan, of the data and of the package.
-    fast : bool
+    fast, full : bool
     before : sequence of str
         Digests of the stages before, in order.
     """
     source = hashlib.sha256(notebook.read_bytes()).hexdigest()
-    return hashlib.sha256(json.dumps([source, plan, data, code, fast, *before]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([source, plan, data, code, fast, full, *before]).encode()).hexdigest()
 
 
-def _jobs(plan: Plan, folder: Path, *, fast: bool, notebooks: Path) -> list[Job]:
+def _jobs(plan: Plan, folder: Path, *, fast: bool, full: bool, notebooks: Path) -> list[Job]:
     digests = {"plan": plan.digest, "data": data_digest(plan), "code": code_digest()}
-    parameters = {"run_dir": str(folder), "plan": str(plan.path.resolve()), "fast": fast}
+    parameters = {"run_dir": str(folder), "plan": str(plan.path.resolve()), "fast": fast, "full": full}
     jobs = []
     for stage in STAGES:
         notebook = notebooks / f"{stage}.ipynb"
         if not notebook.is_file():
             raise StageError(f"{notebook}: the notebook of {stage} is missing")
-        digest = stage_digest(notebook, **digests, fast=fast, before=[job.digest for job in jobs])
+        digest = stage_digest(notebook, **digests, fast=fast, full=full, before=[job.digest for job in jobs])
         jobs.append(Job(stage=stage, notebook=notebook, parameters=parameters, digest=digest))
     return jobs
 

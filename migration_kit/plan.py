@@ -33,7 +33,8 @@ from migration_kit.strict_yaml import read_yaml
 ITEM_COLUMNS = ("item_id", "cluster_id", "text")
 OUTPUT_COLUMNS = ("item_id", "model", "text")
 SCORE_REQUIRED = ("item_id", "model", "criterion", "rater", "rater_kind", "value")
-SCORE_COLUMNS = (*SCORE_REQUIRED, "repeat", "inclusion_prob", "rationale", "source")
+PREFERENCE_COLUMNS = ("opponent", "side")
+SCORE_COLUMNS = (*SCORE_REQUIRED, *PREFERENCE_COLUMNS, "repeat", "inclusion_prob", "rationale", "source")
 RATER_KINDS = ("human", "judge", "code")
 TRAFFIC_WEIGHTS = ("share", "count")
 RESERVED = frozenset({*ITEM_COLUMNS, *OUTPUT_COLUMNS, *TRAFFIC_WEIGHTS})
@@ -129,6 +130,10 @@ class Plan(Spec):
         """Return the criterion under which the rows of a metric stand when `criterion_id` uses it."""
         return self.metric(metric_id).criterion or criterion_id
 
+    def metric_rows(self) -> list[tuple[str, str, str]]:
+        """Return (criterion, metric, criterion the metric's rows stand under) for every use of a metric."""
+        return [(one.id, name, self.metric_criterion(name, one.id)) for one in self.criteria for name in one.metrics]
+
     def tables(self) -> Iterator[tuple[str, str, TableSpec]]:
         """Yield (plan key, kind, table) for every table of the plan."""
         for kind in ("items", "scores", "outputs", "held_out"):
@@ -141,7 +146,7 @@ class Plan(Spec):
         """Return the columns the kit knows in a kind of table: items, scores, outputs, held_out or traffic."""
         return {
             "items": (*ITEM_COLUMNS, *self.slices, *self.covariates),
-            "outputs": (*OUTPUT_COLUMNS, *self.covariates),
+            "outputs": (*OUTPUT_COLUMNS, *PREFERENCE_COLUMNS, *self.covariates),
             "scores": SCORE_COLUMNS,
             "held_out": SCORE_COLUMNS,
             "traffic": (*self.slices, *TRAFFIC_WEIGHTS),
@@ -220,8 +225,12 @@ def _metrics(plan: Plan) -> Iterator[str]:
 def _requirements(plan: Plan) -> Iterator[str]:
     models = {"models.incumbent": plan.models.incumbent}
     models |= {f"models.candidates.{number}": model for number, model in enumerate(plan.models.candidates)}
+    pairwise = {one.id for one in plan.criteria if one.kind == "pairwise"}
     stated = {name for model in models.values() for name in model.facts}
     for number, requirement in enumerate(plan.requirements):
+        if requirement.criterion in pairwise:
+            yield (f"requirements.{number}.criterion: {quote(requirement.criterion)} is pairwise and compares two "
+                   "models; a requirement asks each model by itself")
         if requirement.fact is None:
             continue
         hint = did_you_mean(requirement.fact, stated)

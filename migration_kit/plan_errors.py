@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from migration_kit.errors import did_you_mean, listing, quote
+from migration_kit.errors import did_you_mean, listing, nearest, quote
 
 _KINDS = {
     "model_type": "a mapping (key: value)",
@@ -38,12 +38,22 @@ def describe(error: ValidationError, model: type[BaseModel]) -> list[str]:
     for found in every:
         inner = any(len(other["loc"]) > len(found["loc"]) and other["loc"][: len(found["loc"])] == found["loc"]
                     for other in every)
-        if found["type"] == "too_short" and inner:
+        if (found["type"] == "too_short" and inner) or _misspelt(found, every):
             continue
         key = ".".join(str(part) for part in found["loc"])
         lines += [f"{key}.{text}" if key and _names_a_key(text) else f"{key}: {text}" if key else text
                   for text in _text(found, model).splitlines()]
     return lines
+
+
+def _misspelt(found: dict[str, Any], every: list[dict[str, Any]]) -> bool:
+    """Tell whether a missing key stands beside an unknown one that is near in name, which is told already."""
+    if found["type"] != "missing":
+        return False
+    *place, key = found["loc"]
+    beside = [str(one["loc"][-1]) for one in every
+              if one["type"] == "extra_forbidden" and list(one["loc"][:-1]) == place]
+    return any(nearest(name, [key]) for name in beside)
 
 
 def _names_a_key(text: str) -> bool:

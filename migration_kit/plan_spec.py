@@ -8,17 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from migration_kit.errors import did_you_mean, listing, quote
-from migration_kit.plan_types import (
-    Assurance,
-    Day,
-    Number,
-    Scalar,
-    ScalarOrList,
-    Share,
-    Text,
-    Whole,
-    scalar_text,
-)
+from migration_kit.plan_scales import AtLeast, Ordinal, Quantity, Scale, margin_problems, quantity_problems
+from migration_kit.plan_types import Assurance, Day, Number, Scalar, ScalarOrList, Text, Whole, scalar_text
 
 
 def _listed(value: Any) -> Any:
@@ -31,12 +22,6 @@ def _column(value: Any) -> Any:
     return {"from": value} if isinstance(value, str) else value
 
 
-def _scale(value: Any) -> Any:
-    if value != "binary":
-        raise ValueError(f"found {quote(value)}; only scale: binary can be judged (human judgments 0 or 1)")
-    return value
-
-
 def _file_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", value):
         raise ValueError(f"found {quote(value)}, expected letters, digits, '.', '_' and '-' only (it names a file)")
@@ -47,6 +32,9 @@ def _statistic(value: str) -> str:
     if not re.fullmatch(r"mean|p[5-9][0-9]", value):
         raise ValueError(f"found {quote(value)}, expected mean or a percentile from p50 to p99")
     return value
+
+
+ValueMap = dict[Annotated[str, BeforeValidator(scalar_text)], Scalar]
 
 
 def repeated(names: Iterable[str]) -> list[str]:
@@ -92,7 +80,7 @@ class ColumnSpec(Spec):
 
     source: Text | None = Field(None, alias="from")
     value: Scalar | None = None
-    map: dict[Annotated[str, BeforeValidator(scalar_text)], Scalar] | None = None
+    map: ValueMap | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> "ColumnSpec":
@@ -104,11 +92,12 @@ class ColumnSpec(Spec):
 
 
 class ValueSpec(Spec):
-    """What one column of a wide table holds."""
+    """What one column of a wide table holds; `map` turns its values into others, as in `columns`."""
 
     criterion: Text
     rater: Text
     rater_kind: Literal["human", "judge", "code"]
+    map: ValueMap | None = None
 
 
 class TableSpec(Spec):
@@ -167,20 +156,48 @@ class MetricSpec(Spec):
 
 
 class CriterionSpec(Spec):
-    """A question people are asked about an output; a gate has a margin on the 0..1 scale of its rate."""
+    """A question people are asked about an output, or about two outputs side by side.
+
+    A margin is on the scale of quality: a difference of rates in (0, 1) where `in_points`, else in the units of the
+    human judgments.
+    """
 
     id: Annotated[Text, AfterValidator(_file_name)]
     question: Text | None = None
-    scale: Annotated[Literal["binary"], BeforeValidator(_scale)] = "binary"
+    scale: Scale = "binary"
+    quantity: Quantity = "mean"
     better: Literal["higher", "lower"] = "higher"
     role: Literal["gate", "trade-off", "monitor"]
     metrics: Annotated[tuple[Text, ...], Field(min_length=1)]
     primary_metric: Text = ""
     covariates: tuple[Text, ...] = ()
-    margin: Share | None = None
-    slice_margin: Share | None = None
+    margin: Annotated[Number, Field(gt=0)] | None = None
+    slice_margin: Annotated[Number, Field(gt=0)] | None = None
     weight: Annotated[Number, Field(ge=0)] | None = None
     why: Text | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return binary, ordinal, continuous or pairwise."""
+        return "ordinal" if isinstance(self.scale, Ordinal) else self.scale
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Return the values a human judgment may have; () where any number may stand."""
+        fixed = {"binary": (0.0, 1.0), "continuous": (), "pairwise": (-1.0, 0.0, 1.0)}
+        return self.scale.levels if isinstance(self.scale, Ordinal) else fixed[self.scale]
+
+    @property
+    def score(self) -> tuple[float, ...]:
+        """Return what each level counts for quality, in the order of `levels`."""
+        if isinstance(self.quantity, AtLeast):
+            return tuple(float(level >= self.quantity.at_least) for level in self.levels)
+        return self.levels
+
+    @property
+    def in_points(self) -> bool:
+        """Tell whether quality is a rate, shown in percent, and a contrast is told in points."""
+        return self.kind in ("binary", "pairwise") or isinstance(self.quantity, AtLeast)
 
     @model_validator(mode="before")
     @classmethod
@@ -197,9 +214,12 @@ class CriterionSpec(Spec):
 
     @model_validator(mode="after")
     def _fits_role(self) -> "CriterionSpec":
-        wrong = []
+        wrong = quantity_problems(self.scale, self.quantity)
+        wrong += margin_problems(self.scale, in_points=self.in_points, margin=self.margin,
+                                 slice_margin=self.slice_margin)
         if self.role == "gate" and self.margin is None:
-            wrong.append("margin: is missing; a gate needs the largest loss accepted, e.g. 0.03")
+            example = "0.03 for 3 points" if self.in_points else "0.2 in the units of the judgments"
+            wrong.append(f"margin: is missing; a gate needs the largest loss accepted, e.g. {example}")
         wrong += [f"{key}: only a gate has one; this criterion has role {self.role}"
                   for key in ("margin", "slice_margin") if self.role != "gate" and getattr(self, key) is not None]
         if self.role == "trade-off" and self.weight is None:

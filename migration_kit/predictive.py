@@ -3,102 +3,134 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import ndtri
 
-from migration_kit.estimands import parameter_draws, predict
+from migration_kit.prediction import Outlook, drawn_score, expected_score, outlook, parameter_draws, thinned
+from migration_kit.strata import verdicts
 
-LEVELS = 3
 BINS = 10
 FEWEST = 5
+VERDICTS = {1: ("missing", "one value"), 2: ("missing", "low", "high"), 3: ("missing", "low", "middle", "high")}
 
 
 def labelled_predictions(fit: xr.DataTree, features: xr.Dataset, *, seed: int) -> xr.Dataset:
-    """Predict the judgment of every labelled output and draw one that the model would expect.
+    """Predict every judgment and draw one that the model would expect.
 
     Returns
     -------
     Dataset
-        Dims draw, row: ``probability`` (draw, row) and ``replicate`` (draw, row) 0/1, with the hardness of an item
+        Dims draw, row: ``expected`` and ``replicate`` (draw, row) on the scale of quality, with the hardness of an item
         shared by its outputs and the luck of identical outputs; ``judged`` (row), ``model_index``, ``slice_index``,
-        ``level`` (row): the primary metric, cut at its tertiles when it is a score, −1 where missing.
+        ``level`` (row): verdict of the primary metric, 0 where missing, else 1 to 3 from low to high.
     """
     rng = np.random.default_rng([seed, 2])
-    label = features["label"].to_numpy()
-    item, model = np.nonzero(~np.isnan(label))
+    item, model = features["judged_item"].to_numpy(), features["judged_model"].to_numpy()
     unique, position = np.unique(item, return_inverse=True)
-    parameters = parameter_draws(fit)
-    probability = predict(parameters, features, unique, rows=slice(None))
-    pool = features["pool"].to_numpy()[unique]
-    scale = np.einsum("imp,dp->dim", pool, parameters["item_scale"])
-    hardness = rng.standard_normal(probability.shape[:2])[:, :, None]
-    luck = rng.standard_normal(probability.shape)
-    luck = np.take_along_axis(luck, np.broadcast_to(pool.argmax(axis=2), probability.shape), axis=2)
-    drawn = (scale * hardness + luck) / np.sqrt(1 + scale**2)
-    from_normal = drawn < ndtri(np.clip(probability, 1e-12, 1 - 1e-12))
+    parameters = parameter_draws(thinned(fit))
+    seen = outlook(parameters, features, unique, rows=slice(None))
+    whole = seen.latent.shape
+    latent, spread, item_scale = (np.broadcast_to(values, whole)[:, position, model] for values in (
+        seen.latent, seen.spread, seen.item_scale))
+    of_row = Outlook(latent, spread, seen.cuts, item_scale)
+    luck = _luck(item_scale, parameters, features, rng)
     primary = features["value"].sel(metric=features.attrs["primary_metric"]).to_numpy()
     return xr.Dataset(
         {
-            "probability": (("draw", "row"), probability[:, position, model]),
-            "replicate": (("draw", "row"), from_normal[:, position, model].astype(np.int8)),
-            "judged": ("row", label[item, model]),
+            "expected": (("draw", "row"), expected_score(of_row, features)),
+            "replicate": (("draw", "row"), drawn_score(of_row, features, luck)),
+            "judged": ("row", features["judged"].to_numpy()),
             "model_index": ("row", model),
             "slice_index": ("row", features["slice_index"].to_numpy()[item]),
-            "level": ("row", _levels(primary)[item, model]),
+            "level": ("row", verdicts(primary)[item, model]),
         }
     )
 
 
 def predictive_cells(predictions: xr.Dataset, features: xr.Dataset, *, interval: float) -> pd.DataFrame:
-    """Compare the share of good judgments with its prediction, by model × slice and model × level of the metric.
+    """Compare mean judgments with their prediction, by model × slice, model × level of the metric, model × judgment.
 
     Returns
     -------
     DataFrame
-        model, of (slice or primary metric), cell, n, judged, predicted, lower, upper, tail_probability. Cells of
-        fewer than five labels are left out. Worry when ``judged`` lies outside its interval in more cells than one in
-        twenty.
+        model, of (slice, primary metric, or share of judgment), cell, n, judged, predicted, lower, upper,
+        tail_probability. Cells of fewer than five judgments are left out. Worry when ``judged`` lies outside its
+        interval in more cells than one in twenty.
     """
-    models = features["model"].to_numpy()
-    slices = features["slice"].to_numpy()
+    models, slices = features["model"].to_numpy(), features["slice"].to_numpy()
     judged, replicate = predictions["judged"].to_numpy(), predictions["replicate"].to_numpy()
-    tails = [(1 - interval) / 2, (1 + interval) / 2]
+    of_model, highest = predictions["model_index"].to_numpy(), max(1, *predictions["level"].to_numpy(), 0)
     rows = []
-    for kind, code in (("slice", predictions["slice_index"]), ("primary metric", predictions["level"])):
+    for kind, code in (("slice", predictions["slice_index"].to_numpy()), ("primary metric", predictions["level"])):
         for m, model in enumerate(models):
-            for value in np.unique(code.to_numpy()):
-                here = (predictions["model_index"].to_numpy() == m) & (code.to_numpy() == value)
-                if here.sum() < FEWEST:
-                    continue
-                share, expected = judged[here].mean(), replicate[:, here].mean(axis=1)
-                lower, upper = np.quantile(expected, tails)
-                above = (expected > share).mean() + (expected == share).mean() / 2
-                rows.append({"model": model, "of": kind, "cell": slices[value] if kind == "slice" else f"{value:g}",
-                             "n": int(here.sum()), "judged": share, "predicted": expected.mean(), "lower": lower,
-                             "upper": upper, "tail_probability": 2 * min(above, 1 - above)})
-    return pd.DataFrame(rows)
+            for value in np.unique(code):
+                here = (of_model == m) & (np.asarray(code) == value)
+                cell = str(slices[value]) if kind == "slice" else VERDICTS[highest][int(value)]
+                if here.sum() >= FEWEST:
+                    rows.append({"model": model, "of": kind, "cell": cell,
+                                 **_held(judged[here].mean(), replicate[:, here].mean(axis=1), interval),
+                                 "n": int(here.sum())})
+    scores = np.unique(features.attrs["score"])
+    for m, model in enumerate(models if len(scores) > 2 else ()):
+        here = of_model == m
+        for score in scores if here.sum() >= FEWEST else ():
+            rows.append({"model": model, "of": "share of judgment", "cell": f"{score:g}",
+                         **_held((judged[here] == score).mean(), (replicate[:, here] == score).mean(axis=1), interval),
+                         "n": int(here.sum())})
+    columns = ["model", "of", "cell", "n", "judged", "predicted", "lower", "upper", "tail_probability"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def reliability(predictions: xr.Dataset) -> pd.DataFrame:
-    """Labelled outputs in ten groups of equal size by predicted probability: predicted and judged share.
+    """Judgments in ten groups of equal size by their prediction: predicted and judged mean.
 
     Returns
     -------
     DataFrame
-        predicted, judged, n, lower, upper (95% interval of the share that the model expects in the group).
+        predicted, judged, n, lower, upper (95% interval of the mean that the model expects in the group).
     """
-    expected = predictions["probability"].mean("draw").to_numpy()
+    expected = predictions["expected"].mean("draw").to_numpy()
     judged, replicate = predictions["judged"].to_numpy(), predictions["replicate"].to_numpy()
     rows = []
     for group in np.array_split(np.argsort(expected, kind="stable"), min(BINS, len(expected))):
         lower, upper = np.quantile(replicate[:, group].mean(axis=1), [0.025, 0.975])
         rows.append({"predicted": expected[group].mean(), "judged": judged[group].mean(), "n": len(group),
                      "lower": lower, "upper": upper})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["predicted", "judged", "n", "lower", "upper"])
 
 
-def _levels(value: np.ndarray) -> np.ndarray:
-    known = value[~np.isnan(value)]
-    if len(np.unique(known)) <= LEVELS:
-        return np.nan_to_num(value, nan=-1.0)
-    cuts = np.quantile(known, np.arange(1, LEVELS) / LEVELS)
-    return np.where(np.isnan(value), -1.0, np.searchsorted(cuts, value, side="left").astype(float))
+def _held(judged: float, expected: np.ndarray, interval: float) -> dict[str, float]:
+    """Hold a mean of judgments against the draws that the model expects of it."""
+    lower, upper = np.quantile(expected, [(1 - interval) / 2, (1 + interval) / 2])
+    above = (expected > judged).mean() + (expected == judged).mean() / 2
+    return {"judged": judged, "predicted": expected.mean(), "lower": lower, "upper": upper,
+            "tail_probability": 2 * min(above, 1 - above)}
+
+
+def _luck(item_scale: np.ndarray, parameters: dict, features: xr.Dataset, rng: np.random.Generator) -> np.ndarray:
+    """Draw how far each latent judgment lies off its marginal mean, dims (draw, judgment), with variance 1.
+
+    Judgments share the hardness of their item, the state of their cluster, what raters of one output share, and the
+    severity of their rater, which is the one learned; judgments of identical outputs by one rater are one.
+    """
+    item, model = features["judged_item"].to_numpy(), features["judged_model"].to_numpy()
+    rater, draws = features["judged_rater"].to_numpy(), len(item_scale)
+    first = features["pool"].to_numpy().argmax(axis=2)[item, model]
+    several = pd.Series(1, index=range(len(item))).groupby([item, first]).transform("size").to_numpy() > 1
+
+    def drawn(*columns: np.ndarray) -> np.ndarray:
+        """Standard normals, one for each combination of the columns."""
+        _, code = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        return rng.standard_normal((draws, code.max(initial=-1) + 1))[:, code]
+
+    def scale(name: str) -> np.ndarray:
+        return parameters[name][:, None] if name in parameters else np.zeros((draws, 1))
+
+    luck = item_scale * drawn(item) + drawn(item, first, rater)
+    variance = 1 + item_scale**2
+    if "severity" in parameters:
+        luck, variance = luck + parameters["severity"][:, rater], variance + scale("rater_scale") ** 2
+    cluster = features["cluster"].to_numpy()[item]
+    for name, columns, applies in (("output_scale", (item, first), several), ("cluster_scale", (cluster,), True),
+                                   ("model_cluster_scale", (cluster, model), True)):
+        if name in parameters:
+            luck, variance = luck + scale(name) * applies * drawn(*columns), variance + scale(name) ** 2 * applies
+    return luck / np.sqrt(variance)

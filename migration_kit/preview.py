@@ -4,11 +4,12 @@ import numpy as np
 import xarray as xr
 
 from migration_kit.data import EvalData
-from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC, build_features, label_rows
+from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC, build_features
 from migration_kit.intervals import summarise
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.strata import verdict_draws
 
+NO_LABELS = "nobody has judged an output yet"
 NOT_LOOKED_AT = "slices and requirements are not looked at"
 
 
@@ -25,10 +26,10 @@ def preview(plan: Plan, data: EvalData) -> dict:
     Returns
     -------
     dict
-        ``criteria``: criterion, margin and ``models``, each with model, labels, quality, lower, upper, contrast,
-        contrast_lower, contrast_upper (positive is better than the incumbent) and prob_noninferior; NaN where there is
-        nothing to say · ``verdicts``: by candidate, "likely switch", "likely keep" or "collect", and why. Requirements
-        and slices are left to `run`.
+        ``criteria``: criterion, margin and ``models``, each with model, labels (items judged), quality, lower, upper,
+        contrast, contrast_lower, contrast_upper (positive is better than the incumbent), all on the criterion's own
+        scale, and prob_noninferior; NaN where there is nothing to say · ``verdicts``: by candidate, "likely switch",
+        "likely keep" or "collect", and why. Requirements and slices are left to `run`.
     """
     parts, reasons = [], []
     for criterion in plan.criteria:
@@ -69,7 +70,8 @@ def _row(draws: xr.Dataset, criterion: CriterionSpec, plan: Plan) -> dict:
 
 def _verdict(holds: dict[str, float], *, assurance: float, reasons: list[str]) -> str:
     """Say what a candidate's gates point to; ``holds`` is the probability of each to hold, NaN without labels."""
-    unknown = [name for name, probability in holds.items() if np.isnan(probability)]
+    unknown = [name for name, probability in holds.items()
+               if np.isnan(probability) and f"{name}: {NO_LABELS}" not in reasons]
     reasons = [*reasons, *(f"{name}: no item judged for both models" for name in unknown)]
     if reasons:
         return f"collect: {'; '.join(reasons)}"
@@ -92,12 +94,32 @@ def _chance(probability: float) -> str:
 
 def _too_little(features: xr.Dataset) -> list[str]:
     """Say why the labels of a gate cannot carry an answer; empty where they can."""
-    rows, name = label_rows(features), features.attrs["criterion"]
-    rarer = int(min((rows["y"] == 0).sum(), (rows["y"] == 1).sum()))
-    blind = 1 - float(features["share"].to_numpy()[np.unique(rows["slice_index"].to_numpy())].sum())
-    reasons = []
+    label, name = _labels(features), features.attrs["criterion"]
+    if not len(label):
+        return [f"{name}: {NO_LABELS}"]
+    seen = features["slice_index"].to_numpy()[~np.isnan(features["label"].to_numpy()).all(axis=1)]
+    blind = 1 - float(features["share"].to_numpy()[np.unique(seen)].sum())
+    reasons, rarer = [], _unlike_most(label, features)
     if rarer < FEWEST_RARER:
-        reasons.append(f"{name}: {rarer} labels of the rarer kind, at least {FEWEST_RARER} are needed")
+        kind = "of the rarer kind" if set(features.attrs["score"]) == {0, 1} else "other than the commonest"
+        reasons.append(f"{name}: {rarer} labels {kind}, at least {FEWEST_RARER} are needed")
     if blind > UNSEEN_TRAFFIC:
         reasons.append(f"{name}: slices without labels hold {blind:.0%} of traffic")
     return reasons
+
+
+def _labels(features: xr.Dataset) -> np.ndarray:
+    """Labels of judged outputs, identical ones once; of preferences the incumbent has none."""
+    label, first = features["label"].to_numpy().copy(), features["pool"].to_numpy().argmax(axis=2)
+    label[:, : features.attrs["kind"] == "pairwise"] = np.nan
+    item, model = np.nonzero(~np.isnan(label))
+    return np.unique(np.stack([item, first[item, model], label[item, model]]), axis=1)[2]
+
+
+def _unlike_most(label: np.ndarray, features: xr.Dataset) -> int:
+    """Count labels that differ from the commonest one, a mean over raters where it lies half a level away or more."""
+    score = np.unique(features.attrs["score"])
+    if not len(score):
+        return int(len(label) - np.unique(label, return_counts=True)[1].max())
+    nearest, counts = np.unique(score[np.abs(label[:, None] - score).argmin(axis=1)], return_counts=True)
+    return int((np.abs(label - nearest[counts.argmax()]) > np.diff(score).min() / 2 - 1e-9).sum())

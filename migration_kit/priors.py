@@ -7,12 +7,13 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Prior:
-    """One prior: the symbol of the formula, its distribution in words, its scale and why it is what it is."""
+    """One prior: the symbol of the formula, its distribution in words, its scale, where it stands and why."""
 
     symbol: str
     distribution: str
     scale: float
     reason: str
+    where: str = "everywhere"
 
 
 LEVEL_CENTRE = Prior(
@@ -24,19 +25,48 @@ METRIC_WEIGHT = Prior(
 METRIC_TRUST = Prior(
     "τ", "HalfNormal(0.5)", 0.5, "c[m] = 1 + τ·Normal(0, 1): a metric may be more or less telling for one model")
 SLICE = Prior(
-    "u[s]", "σ_u·Student-t(4), σ_u ~ HalfNormal(0.5)", 0.5, "heavy tails: one bad slice must not be smoothed away")
+    "u[s]", "σ_u·Student-t(4), σ_u ~ HalfNormal(0.5)", 0.5, "heavy tails: one bad slice must not be smoothed away",
+    "several slices; with several slice columns each column has effects of its own beside those of their cells")
 SLICE_BY_MODEL = Prior(
-    "v[m,s]", "σ_v·Student-t(4), σ_v ~ HalfNormal(0.5)", 0.5, "a model may be weak in one slice only")
+    "v[m,s]", "σ_v·Student-t(4), σ_v ~ HalfNormal(0.5)", 0.5, "a model may be weak in one slice only", "several slices")
 ITEM_SHARE = Prior(
     "λ[m]²/(1+λ[m]²)", "0.9·logistic(Logistic(0, 1) + 0.5·Normal(0, 1))", 0.9,
     "share of what metrics leave open that belongs to the item: an item is hard for all models")
+STRATUM = Prior(
+    "k[m,stratum]", "σ_k·Normal(0, 1), σ_k ~ HalfNormal(0.5)", 0.5,
+    "outputs chosen for labelling by what a metric says may differ from the others in more than the metric tells",
+    "labels drawn with unequal probabilities")
+CUT_GAP = Prior(
+    "κ[j+1] − κ[j]", "LogNormal(log(2.4/(levels − 1)), 0.8)", 0.8,
+    "the steps of the scale, together some 2.4 standard deviations wide; the mean of the cuts is 0", "several levels")
+SPREAD = Prior(
+    "s[m]", "exp(0.25·Normal(0, 1))", 0.25, "one model's outputs may be judged more unlike each other than another's",
+    "ordinal scales")
+RATER = Prior(
+    "ρ[r]", "σ_ρ·Normal(0, 1), σ_ρ ~ HalfNormal(0.5)", 0.5, "raters are more or less severe", "several raters")
+OUTPUT = Prior(
+    "ε[i,m]", "σ_ε·Normal(0, 1), σ_ε ~ HalfNormal(1)", 1.0, "what raters of one output share beyond what metrics tell",
+    "outputs with several judgments")
+CLUSTER = Prior(
+    "g[c]", "σ_g·Normal(0, 1), σ_g ~ HalfNormal(0.5)", 0.5, "items of a cluster are hard or easy together",
+    "items in clusters")
+CLUSTER_BY_MODEL = Prior(
+    "h[m,c]", "σ_h·Normal(0, 1), σ_h ~ HalfNormal(0.5)", 0.5, "a model may be good or bad at a whole cluster",
+    "items in clusters")
+SIDE = Prior("d", "Normal(0, 0.5)", 0.5, "people may favour what stands on one side", "preferences shown side by side")
+RESIDUAL = Prior(
+    "σ[m]", "exp(Normal(0, 0.5)), in standard deviations of the judgments", 0.5,
+    "spread of judgments about what metrics tell", "continuous scales")
 
-ALL = (LEVEL_CENTRE, LEVEL, METRIC_WEIGHT, METRIC_TRUST, SLICE, SLICE_BY_MODEL, ITEM_SHARE)
+ALL = (LEVEL_CENTRE, LEVEL, METRIC_WEIGHT, METRIC_TRUST, SLICE, SLICE_BY_MODEL, ITEM_SHARE, STRATUM, CUT_GAP, SPREAD,
+       RATER, OUTPUT, CLUSTER, CLUSTER_BY_MODEL, SIDE, RESIDUAL)
 SLICE_TAIL = 4
 LEVEL_SPREAD = 1.5
 ITEM_SHARE_SPREAD = 0.5
+CUT_RANGE = 2.4
 
 
 def prior_table() -> pd.DataFrame:
-    """Return the priors, columns symbol, distribution, reason; one row a prior."""
-    return pd.DataFrame([{"symbol": p.symbol, "distribution": p.distribution, "reason": p.reason} for p in ALL])
+    """Return the priors, columns symbol, distribution, where, reason; one row a prior."""
+    return pd.DataFrame([{"symbol": p.symbol, "distribution": p.distribution, "where": p.where, "reason": p.reason}
+                         for p in ALL])

@@ -24,7 +24,8 @@ def check_requirements(plan: Plan, data: EvalData) -> pd.DataFrame:
     DataFrame
         requirement, model, status (pass, fail, unknown), found, bound, probability that the bound holds (NaN for
         facts), mean, lower and upper of the statistic, text. A statistic passes when its probability reaches the
-        requirement's assurance and fails when it falls to 1 minus it. Worry about every ``fail`` and ``unknown``.
+        requirement's assurance and fails when it falls to 1 minus it. Scores of one item, by several raters or in
+        several repeats, count as one observation of it. Worry about every ``fail`` and ``unknown``.
     """
     rows = []
     for spec in plan.requirements:
@@ -66,18 +67,19 @@ def _statistic(plan: Plan, data: EvalData, spec: RequirementSpec, model: str) ->
         return {"status": "unknown", "found": "no scores", "probability": np.nan, "mean": np.nan, "lower": np.nan,
                 "upper": np.nan, "text": f"{spec.id}: {model} has no scores of {spec.criterion}."}
     value, weight = rows["value"].to_numpy(dtype=float), _traffic_weight(data, rows["item_id"])
+    item = pd.factorize(rows["item_id"])[0]
     bound = spec.at_least if spec.at_least is not None else spec.at_most
     tail = (1 - plan.sampling.interval) / 2
     statistic = spec.statistic or "mean"
     if statistic == "mean" and np.isin(value, (0, 1)).all():
         # Jeffreys: a bootstrap of a test set without one failure would be sure that there are none.
         mean = np.average(value, weights=weight)
-        size = weight.sum() ** 2 / (weight**2).sum()
+        size = 1 / (np.bincount(item, weights=weight) ** 2).sum()
         good, bad = size * mean + 0.5, size * (1 - mean) + 0.5
         below = float(betainc(good, bad, bound)) if 0 < bound < 1 else float(bound >= 1)
         lower, upper = betaincinv(good, bad, [tail, 1 - tail])
     else:
-        draws = _bootstrap(value, weight, statistic=statistic, seed=plan.sampling.seed)
+        draws = _bootstrap(value, weight, item, statistic=statistic, seed=plan.sampling.seed)
         mean, below = draws.mean(), float((draws <= bound).mean())
         lower, upper = np.quantile(draws, [tail, 1 - tail])
     probability = 1 - below if spec.at_least is not None else below
@@ -90,7 +92,7 @@ def _statistic(plan: Plan, data: EvalData, spec: RequirementSpec, model: str) ->
 
 
 def _traffic_weight(data: EvalData, item_id: pd.Series) -> np.ndarray:
-    """Weight of every score so that slices count as in production."""
+    """Weight of every score so that slices count as in production; the weights sum to 1."""
     slices = data.items.set_index("item_id")["slice"].reindex(item_id).to_numpy()
     size = pd.Series(slices).value_counts()
     share = data.traffic.set_index("slice")["share"]
@@ -98,15 +100,15 @@ def _traffic_weight(data: EvalData, item_id: pd.Series) -> np.ndarray:
     return weight / weight.sum()
 
 
-def _bootstrap(value: np.ndarray, weight: np.ndarray, *, statistic: str, seed: int) -> np.ndarray:
-    """Bayesian-bootstrap draws of a mean or a percentile."""
+def _bootstrap(value: np.ndarray, weight: np.ndarray, item: np.ndarray, *, statistic: str, seed: int) -> np.ndarray:
+    """Bayesian-bootstrap draws, item by item, of a mean or a percentile."""
     rng = np.random.default_rng(seed)
     order = np.argsort(value)
-    value, weight = value[order], weight[order]
+    value, weight, item = value[order], weight[order], item[order]
     step = max(1, BOOTSTRAP_CELLS // len(value))
     draws = []
     for start in range(0, BOOTSTRAP_DRAWS, step):
-        drawn = rng.standard_exponential((min(step, BOOTSTRAP_DRAWS - start), len(value))) * weight
+        drawn = rng.standard_exponential((min(step, BOOTSTRAP_DRAWS - start), item.max() + 1))[:, item] * weight
         if statistic == "mean":
             draws.append(drawn @ value / drawn.sum(axis=1))
         else:

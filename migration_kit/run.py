@@ -29,6 +29,7 @@ from migration_kit.manifest import (
     update_manifest,
 )
 from migration_kit.plan import Plan, load_plan
+from migration_kit.wording import counted
 
 VERDICTS = ("switch", "keep", "collect")
 DECISION_KEYS = ("verdict", "candidate", "probability", "sentence", "candidates", "alarms")
@@ -45,14 +46,15 @@ class Run:
     plan : Plan
     stage : str
         One of `STAGES`.
-    fast : bool
-        Fewer draws were asked for; the report says so.
+    fast, full : bool
+        Fewer draws were asked for, or more checks; the report says so.
     """
 
     path: Path
     plan: Plan
     stage: str
     fast: bool
+    full: bool = False
     _started: float = field(default_factory=time.monotonic, repr=False, compare=False)
     _written: dict[str, None] = field(default_factory=dict, repr=False, compare=False)
 
@@ -148,8 +150,7 @@ class Run:
         if missing or decision["verdict"] not in VERDICTS:
             found = f"without {missing}" if missing else f"of verdict {decision['verdict']!r}"
             raise ValueError(f"decision {found}; expected {DECISION_KEYS}, the verdict one of {VERDICTS}")
-        manifest = self.manifest
-        digests = {key: manifest[key] for key in ("plan_digest", "data_digest")}
+        digests = {key: self.manifest[key] for key in ("plan_digest", "data_digest")}
         return self._write(self.path / "decision.json", {**decision, **digests})
 
     def finish(self, **facts: object) -> str:
@@ -171,6 +172,7 @@ class Run:
             "finished": now(),
             "seconds": seconds,
             "fast": self.fast,
+            "full": self.full,
             # Only the pipeline knows the notebook that ran; it fills this in once nothing after this call failed.
             "digest": None,
             "files": list(self._written),
@@ -178,8 +180,7 @@ class Run:
             "facts": plain(facts),
         }
         update_manifest(self.path, lambda manifest: manifest["stages"].update({self.stage: entry}))
-        files = f"{len(self._written)} file{'' if len(self._written) == 1 else 's'} written"
-        return f"{self.stage} finished in {seconds:.1f} s, {files}."
+        return f"{self.stage} finished in {seconds:.1f} s, {counted(len(self._written), 'file')} written."
 
     def _own(self, name: str) -> Path:
         if Path(name).name != name or name.startswith("."):
@@ -192,7 +193,7 @@ class Run:
         return path
 
 
-def open_run(run_dir: str | Path, *, plan: str | Path, stage: str, fast: bool = False) -> Run:
+def open_run(run_dir: str | Path, *, plan: str | Path, stage: str, fast: bool = False, full: bool = False) -> Run:
     """Open a run folder for one stage: the first call of a notebook.
 
     Stage 01 checks plan and data and lays out the folder; later stages find what it left.
@@ -202,8 +203,8 @@ def open_run(run_dir: str | Path, *, plan: str | Path, stage: str, fast: bool = 
     run_dir, plan : str or Path
     stage : str
         One of `STAGES`.
-    fast : bool
-        Fewer draws; kept in the manifest.
+    fast, full : bool
+        Fewer draws; more checks. Kept in the manifest, and part of the command that repeats the run.
 
     Raises
     ------
@@ -219,8 +220,9 @@ def open_run(run_dir: str | Path, *, plan: str | Path, stage: str, fast: bool = 
             create_run(folder, spec)
     else:
         _require_earlier(folder, spec, stage)
-    update_manifest(folder, lambda manifest: _enter(manifest, stage))
-    return Run(path=folder, plan=spec, stage=stage, fast=fast)
+    command = " ".join([repeat_command(spec.path, folder), *["--fast"] * fast, *["--full"] * full])
+    update_manifest(folder, lambda manifest: _enter(manifest, stage, command))
+    return Run(path=folder, plan=spec, stage=stage, fast=fast, full=full)
 
 
 def create_run(folder: Path, plan: Plan) -> None:
@@ -236,7 +238,6 @@ def create_run(folder: Path, plan: Plan) -> None:
     before = read_manifest(folder) or {}
     same = all(before.get(key) == digest for key, digest in digests.items())
     shown_plan, shown_folder = shown_paths(plan.path, folder)
-    decision = plan.decision
     margins = {item.id: {"margin": item.margin, "slice_margin": item.slice_margin} for item in plan.criteria}
     manifest = {
         "run": folder.name,
@@ -249,7 +250,7 @@ def create_run(folder: Path, plan: Plan) -> None:
         **environment(plan.folder),
         "incumbent": plan.incumbent,
         "candidates": plan.candidates,
-        "decision": {"owner": decision.owner, "due": decision.due, "default": decision.default},
+        "decision": plan.decision.model_dump(include={"owner", "due", "default"}),
         "plans": plan_history(before.get("plans", []), plan.digest, margins),
         "stages": before.get("stages", {}) if same else {},
     }
@@ -267,15 +268,12 @@ def create_run(folder: Path, plan: Plan) -> None:
 def _is_laid_out(folder: Path, plan: Plan) -> bool:
     """Whether the pipeline, or this stage before, already wrote these data with this code."""
     manifest = read_manifest(folder) or {}
-    return (
-        manifest.get("plan_digest") == plan.digest
-        and manifest.get("code_digest") == code_digest()
-        and manifest.get("data_digest") == data_digest(plan)
-        and (folder / "data").is_dir()
-    )
+    digests = {"plan_digest": plan.digest, "code_digest": code_digest(), "data_digest": data_digest(plan)}
+    return digests.items() <= manifest.items() and (folder / "data").is_dir()
 
 
-def _enter(manifest: dict, stage: str) -> None:
+def _enter(manifest: dict, stage: str, command: str) -> None:
+    manifest["command"] = command
     manifest["stages"].pop(stage, None)
     if stage != STAGES[0] and manifest["plans"][-1]["results_read"] is None:
         manifest["plans"][-1]["results_read"] = now()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from migration_kit.data import EvalData
 from migration_kit.plan import Plan
-from migration_kit.wording import chance
+from migration_kit.wording import chance, fixed, unit_of
 
 
 def summary(plan: Plan, data: EvalData) -> str:
@@ -55,23 +55,25 @@ def _scores(plan: Plan, data: EvalData, criterion_id: str) -> str:
 
 
 def preview_text(answer: dict, plan: Plan) -> str:
-    """The answer of `preview.preview`, criterion by criterion; qualities and contrasts in percent and points."""
+    """The answer of `preview.preview`, criterion by criterion, in the units of each."""
     parts = [f"{plan.title}: from labels and metric verdicts alone; `migration-kit run` calibrates"]
     for part in answer["criteria"]:
+        unit = unit_of(plan.criterion(part["criterion"]))
         rows = [
             [
                 row["model"],
                 str(row["labels"]),
-                _rate(row["quality"]),
-                _interval(row["lower"], row["upper"]),
-                _points(row["contrast"]),
-                _interval(row["contrast_lower"], row["contrast_upper"], signed=True),
-                _chance(row["prob_noninferior"]),
+                unit.quality(row["quality"]),
+                unit.quality_span(row["lower"], row["upper"]),
+                unit.change(row["contrast"]),
+                unit.span(row["contrast_lower"], row["contrast_upper"]),
+                fixed(row["prob_noninferior"]),
             ]
             for row in part["models"]
         ]
-        margin = f" (margin {100 * part['margin']:g} points)" if part["margin"] is not None else ""
-        heads = ["model", "labels", "quality %", "interval", "contrast", "interval", "non-inferior"]
+        margin = f" (margin {unit.size(part['margin'])})" if part["margin"] is not None else ""
+        contrast = "contrast, points" if unit.in_points else "contrast"
+        heads = ["model", "labels", unit.noun, "interval", contrast, "interval", "non-inferior"]
         parts.append(_table(f"{part['criterion']}{margin}", heads, rows, numbers=set(range(1, 7))))
     if answer["verdicts"]:
         width = max(len(name) for name in answer["verdicts"])
@@ -105,20 +107,3 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, n
         for row in [heads, *rows]
     ]
     return "\n".join([title, *(f"  {line}" for line in lines)])
-
-
-def _rate(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{100 * value:.1f}"
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def _interval(lower: float | None, upper: float | None, *, signed: bool = False) -> str:
-    show = _points if signed else _rate
-    return "–" if lower is None or lower != lower else f"{show(lower)} to {show(upper)}"
-
-
-def _chance(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{value:.2f}"

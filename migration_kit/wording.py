@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:=^\"'])")
 DASH = "–"
@@ -125,6 +127,11 @@ def number(value: float) -> str:
     return (f"{value:.4f}" if 0.99 < value < 1 else f"{value:,.3g}").replace("-", "−")
 
 
+def signed_number(value: float) -> str:
+    """Return a plain number with its sign: a contrast in a unit that is not known."""
+    return f"{'+' if value > 0 else ''}{number(value)}"
+
+
 def fixed(value: float, digits: int = 2) -> str:
     """Return a number with a fixed number of decimals and a real minus."""
     return DASH if unknown(value) else f"{value:.{digits}f}".replace("-", "−")
@@ -149,3 +156,112 @@ def listed(names: Sequence[str], *, last: str = "and") -> str:
 def sentence(text: str) -> str:
     """Return a text with a capital first letter."""
     return text[:1].upper() + text[1:]
+
+
+def flip_words(kind: str, *, verdicts: bool, scores: bool) -> str:
+    """Say when an item is lost and when it is gained: by preferences, by verdicts good or bad, by scores."""
+    if kind == "pairwise":
+        return "Lost: the incumbent's output was preferred; gained: the candidate's was."
+    if not verdicts:
+        return "Lost: the candidate's output scores worse, by any amount; gained: it scores better."
+    told = "Lost: only the incumbent is good; gained: only the candidate is."
+    return f"{told} By scores: worse and better by any amount." if scores else told
+
+
+class Scaled(Protocol):
+    """What must be known of a criterion to write its numbers."""
+
+    kind: str
+    levels: tuple[float, ...]
+    score: tuple[float, ...]
+    in_points: bool
+    margin: float | None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a criterion's numbers are written: rates in percent and points, other scores in their own unit.
+
+    Attributes
+    ----------
+    in_points : bool
+        Whether quality is a rate on the 0..1 (or −1..1) scale, shown in percent, and contrasts are in points.
+    noun : str
+        What quality is: "rate", "share at 4 or above", "net win rate", "mean score", "mean".
+    axis : str
+        Name of an axis of quality, with its unit.
+    contrast_axis : str
+        Unit of an axis of contrasts.
+    digits : int or None
+        Decimals in the own unit; None where neither margin nor scale tells: three digits that matter.
+    signed : bool
+        Whether quality itself has a sign (a net win rate).
+    """
+
+    in_points: bool
+    noun: str
+    axis: str
+    contrast_axis: str
+    digits: int | None = 1
+    signed: bool = False
+
+    @property
+    def scale(self) -> float:
+        """Factor from stored values to those shown."""
+        return 100 if self.in_points else 1
+
+    def quality(self, value: float) -> str:
+        """Return a quality: "82.1%", "+12.0%" where it is net of losses, "3.42"."""
+        if unknown(value):
+            return DASH
+        if self.in_points:
+            return f"{signed(100 * value)}%" if self.signed else percent(value)
+        return f"{value:.{self._decimals(value)}f}".replace("-", "−")
+
+    def change(self, value: float, *, unit: bool = False) -> str:
+        """Return a contrast with its sign: "+2.1", "+2.1 points" with `unit`; "+0.21" in the own unit."""
+        return points(value, unit=unit) if self.in_points else signed(value, self._decimals(value))
+
+    def size(self, value: float) -> str:
+        """Return the size of a difference: "2.1 points", "3 points"; "0.21", "0.2" in the own unit."""
+        if self.in_points or unknown(value):
+            return DASH if unknown(value) else size(value)
+        text = f"{abs(value):.{self._decimals(value)}f}"
+        plain = text.rstrip("0").rstrip(".") if "." in text else text
+        # A margin stands as the plan writes it; what was computed keeps its digits.
+        return plain if math.isclose(abs(value), float(plain), rel_tol=1e-9) else text
+
+    def span(self, lower: float, upper: float) -> str:
+        """Return the ends of an interval of contrasts: "−0.4 to +4.6"."""
+        return DASH if unknown(lower) or unknown(upper) else f"{self.change(lower)} to {self.change(upper)}"
+
+    def quality_span(self, lower: float, upper: float) -> str:
+        """Return the ends of an interval of qualities: "78.0% to 86.2%", "3.31 to 3.52"."""
+        return DASH if unknown(lower) or unknown(upper) else f"{self.quality(lower)} to {self.quality(upper)}"
+
+    def _decimals(self, value: float) -> int:
+        if self.digits is not None:
+            return self.digits
+        return 2 if unknown(value) or not value else max(0, 2 - math.floor(math.log10(abs(value))))
+
+
+def unit_of(criterion: Scaled) -> Unit:
+    """Return how the numbers of a criterion are written.
+
+    Decimals in the own unit are so many that the margin, or a twentieth of the scale where there is none, has two
+    digits that matter.
+    """
+    levels, score = criterion.levels, criterion.score
+    if criterion.kind == "pairwise":
+        return Unit(True, "net win rate", "net win rate in percent", "points net", signed=True)
+    if criterion.in_points and criterion.kind == "ordinal":
+        noun = f"share at {levels[score.index(1)]:g} or above"
+        return Unit(True, noun, f"{noun}, in percent", "points")
+    if criterion.in_points:
+        return Unit(True, "rate", "rate in percent", "points")
+    step = criterion.margin or ((levels[-1] - levels[0]) / 20 if levels else None)
+    digits = max(0, 1 - math.floor(math.log10(step))) if step else None
+    if levels:
+        scale = f"{levels[0]:g} to {levels[-1]:g}"
+        return Unit(False, "mean score", f"mean score, {scale}", f"on the scale {scale}", digits)
+    return Unit(False, "mean", "mean, in its own unit", "in its own unit", digits)

@@ -10,7 +10,7 @@ import xarray as xr
 from migration_kit.data import EvalData
 from migration_kit.features import build_features
 from migration_kit.plan import Plan
-from migration_kit.simulate import Pairs, score_rows
+from migration_kit.simulate import Judged, Pairs, judged_rows, score_rows
 
 MODELS = ("old", "new", "other", "fourth", "fifth", "sixth")
 
@@ -108,3 +108,37 @@ def pairs_features(pairs: Pairs, **criterion: object) -> tuple[xr.Dataset, Plan]
     metrics = ["judge", *(f"judge_{number}" for number in range(2, n_metrics + 1))]
     plan = small_plan(models=MODELS[:n_models], metrics=metrics, **criterion)
     return small_features(pairs.metrics.astype(float), pairs_labels(pairs), plan), plan
+
+
+def judged_data(drawn: Judged, plan: Plan) -> EvalData:
+    """A migration of `simulate_family` as the data of a plan, without files."""
+    n = len(drawn.slices)
+    spec = plan.criteria[0]
+    scores = judged_rows(drawn, models=plan.model_ids, metrics=spec.metrics, criterion=spec.id)
+    regions = np.array([f"region_{number}" for number in drawn.slices])
+    items = pd.DataFrame({"item_id": [f"i{k:05d}" for k in range(n)], "slice": regions, "region": regions})
+    if len(np.unique(drawn.cluster)) < n:
+        items["cluster_id"] = [f"c{number}" for number in drawn.cluster]
+    names = [f"region_{number}" for number in range(len(drawn.share))]
+    return EvalData(
+        items=items, scores=scores.assign(repeat="0", inclusion_prob=np.nan),
+        outputs=pd.DataFrame({"item_id": pd.Series(dtype=str), "model": pd.Series(dtype=str)}),
+        traffic=pd.DataFrame({"slice": names, "share": drawn.share, "count": np.nan}),
+        held_out=scores.iloc[:0], exclusions=pd.DataFrame(columns=["table", "model", "reason", "n"]))
+
+
+def judged_features(drawn: Judged, **criterion: object) -> tuple[xr.Dataset, Plan]:
+    """Features and plan of a migration of `simulate_family`; models `old` and `new`, metrics `judge`, `judge_2`, ..."""
+    metrics = ["judge", *(f"judge_{number}" for number in range(2, drawn.metrics.shape[2] + 1))]
+    scale = drawn.criterion["scale"]
+    margin = 0.03 if scale in ("binary", "pairwise") else 0.2
+    plan = small_plan(metrics=metrics, slices=True, **({"margin": margin} | dict(drawn.criterion) | criterion))
+    return build_features(judged_data(drawn, plan), plan, plan.criteria[0].id), plan
+
+
+def relabelled(features: xr.Dataset, label: np.ndarray) -> xr.Dataset:
+    """The features with other 0/1 labels, dims (item, model), on the outputs that were judged."""
+    judged = np.asarray(label, dtype=float)[features["judged_item"], features["judged_model"]]
+    columns = {"judged": judged, "judged_value": judged, "judged_level": judged.astype(np.int64)}
+    rows = {name: ("judgment", column) for name, column in columns.items()}
+    return features.assign(rows).assign(label=features["label"].where(features["label"].isnull(), label))

@@ -32,7 +32,11 @@ DECISION = {
     },
     "alarms": [f"judge-x says the opposite for {EVIL}."],
 }
-PARAMETERS = 'run_dir = "../runs/x"  # run folder\nplan = "x.yml"  # plan\nfast = False  # fewer draws'
+PARAMETERS = """\
+run_dir = "../runs/x"  # run folder
+plan = "x.yml"  # plan
+fast = False  # fewer draws
+full = False  # every check"""
 
 
 def write_migration(folder: Path, *, margin: float = 0.03) -> Path:
@@ -65,7 +69,8 @@ def write_notebook(path: Path, *code: str, parameters: str = PARAMETERS) -> Path
 
 def opening(stage: str) -> str:
     """The first code cell of a stage."""
-    return f'from migration_kit.run import open_run\nrun = open_run(run_dir, plan=plan, stage="{stage}", fast=fast)'
+    call = f'run = open_run(run_dir, plan=plan, stage="{stage}", fast=fast, full=full)'
+    return f"from migration_kit.run import open_run\n{call}"
 
 
 def write_notebooks(folder: Path) -> Path:

@@ -1,17 +1,22 @@
 """The calibration model: its formula against a second one, and recovery of known truth by real sampling."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
-from helpers import pairs_features, small_features, small_plan
+from helpers import judged_features, pairs_features, small_features, small_plan
+from scipy import stats
 from scipy.special import log_ndtr, ndtr, roots_hermitenorm
 
-from migration_kit.calibration import Shape, build_model, model_data, shape_of
-from migration_kit.estimands import TOTAL, contrast, parameter_draws, quality
-from migration_kit.features import label_rows
+from migration_kit.calibration import build_model, model_data
+from migration_kit.estimands import TOTAL, contrast, quality
 from migration_kit.inference import compile_model, fit
+from migration_kit.judgments import label_rows
 from migration_kit.plan import SamplingSpec
-from migration_kit.simulate import SCENARIOS, simulate_pairs
+from migration_kit.prediction import parameter_draws
+from migration_kit.shape import Shape, joined, shape_of
+from migration_kit.simulate import SCENARIOS, simulate_family, simulate_pairs
 
 SAMPLING = SamplingSpec(draws=500, tune=500, chains=2, seed=11)
 
@@ -32,7 +37,7 @@ def regions_features(seed=0, n=60, slices=True):
 def test_log_density_equals_a_second_formulation():
     features = regions_features()
     rows = label_rows(features)
-    shape = shape_of([rows])
+    shape = shape_of(rows)
     model = build_model(shape, model_data(rows, shape))
     rng = np.random.default_rng(1)
     point = {name: rng.normal(size=value.shape) * 0.5 for name, value in model.initial_point().items()}
@@ -57,6 +62,68 @@ def test_log_density_equals_a_second_formulation():
     assert found == pytest.approx(total, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["ordinal", "pairwise", "normal", "raters", "raters_binary", "clusters"])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_log_density_of_every_scale_equals_a_second_formulation(name, uneven):
+    features, _ = judged_features(simulate_family(name, n_labels=25, seed=3, n_unlabelled=40))
+    rows = label_rows(features.assign_attrs(uneven=int(uneven)))
+    shape = shape_of(rows)
+    assert (shape.raters > 0) == ("raters" in name) and (shape.clusters > 0) == (name == "clusters")
+    model = build_model(shape, model_data(rows, shape))
+    rng = np.random.default_rng(4)
+    point = {key: rng.normal(size=value.shape) * 0.5 for key, value in model.initial_point().items()}
+    found = model.compile_fn(model.potentiallogp, mode="FAST_COMPILE")(point)
+    assert found == pytest.approx(second_log_density(point, rows, features), rel=1e-8)
+
+
+def second_log_density(point, rows, features):
+    """The formula row by row, with distributions of scipy."""
+    def scale(key):
+        return np.exp(point[f"{key}_log__"])
+
+    weight, trust = scale("weight_scale") * point["weight_z"], 1 + scale("trust_scale") * point["trust_z"]
+    share = 0.9 / (1 + np.exp(-point["item_share"] - 0.5 * point["item_share_z"]))
+    lam, total, levels = np.sqrt(share / (1 - share)), 0.0, len(features.attrs["levels"])
+    if levels > 2:
+        cuts = np.concatenate([[0], np.cumsum(2.4 / (levels - 1) * np.exp(0.8 * point["gap_z"]))])
+        cuts = np.concatenate([[-np.inf], cuts - cuts.mean(), [np.inf]])
+    for r in range(rows.sizes["row"]):
+        m, s = int(rows["pool"].to_numpy()[r].argmax()), int(rows["slice_index"][r])
+        mean = point["centre"] + 1.5 * point["level_z"][m] + trust[m] * float(rows["x"].to_numpy()[r] @ weight)
+        mean += scale("slice_scale") * point["slice_t"][s] + scale("model_slice_scale") * point["model_slice_t"][s, m]
+        if "stratum_z" in point:
+            mean += scale("stratum_scale") * point["stratum_z"][int(rows["stratum"][r]), m]
+        if "side_effect" in point:
+            mean += point["side_effect"] * float(rows["side"][r])
+        residual = np.exp(0.5 * point["residual_z"][m]) if "residual_z" in point else 1.0
+        own = lam[m] * residual
+        effect, variance = own * point["hardness"][int(rows["item_index"][r])], own**2
+        if "rater_z" in point:
+            effect += scale("rater_scale") * point["rater_z"][int(rows["rater_index"][r])]
+            variance += scale("rater_scale") ** 2
+        if "output_z" in point and rows["output_index"][r] >= 0:
+            effect += scale("output_scale") * point["output_z"][int(rows["output_index"][r])]
+            variance += scale("output_scale") ** 2
+        if "cluster_z" in point:
+            c = int(rows["cluster_index"][r])
+            effect += scale("cluster_scale") * point["cluster_z"][c]
+            effect += scale("model_cluster_scale") * point["model_cluster_z"][c, m]
+            variance += scale("cluster_scale") ** 2 + scale("model_cluster_scale") ** 2
+        wide = np.sqrt(1 + variance)
+        if not levels:
+            judged = (float(rows["value"][r]) - features.attrs["centre"]) / features.attrs["spread"]
+            total += stats.norm.logpdf(judged, mean + effect, residual) + 0.5 * np.log(2 * np.pi)
+        elif levels == 2:
+            total += log_ndtr((wide * mean + effect) * (1 if rows["y"][r] == 1 else -1))
+        else:
+            spread = np.exp(0.25 * point["spread_z"][m]) if "spread_z" in point else 1.0
+            k = int(rows["level"][r])
+            low, high = (wide / spread * (cut - mean) - effect for cut in cuts[[k, k + 1]])
+            # From the nearer end, so that differences do not vanish in rounding.
+            total += np.log(ndtr(-low) - ndtr(-high) if low + high > 0 else ndtr(high) - ndtr(low))
+    return total
+
+
 def test_identical_outputs_stand_once_in_the_likelihood():
     rows = label_rows(regions_features())
     # 40 labelled items of three models; on two items of three, two models gave the same output.
@@ -74,10 +141,14 @@ def test_marginal_probability_needs_no_integral(spread):
 
 def test_padding_leaves_the_likelihood_alone():
     rows = label_rows(regions_features())
-    shape = shape_of([rows])
-    wide = Shape(shape.models, shape.components + 3, shape.slices, shape.items + 5)
+    shape = shape_of(rows)
+    wide = replace(shape, components=shape.components + 3, items=shape.items + 5)
     padded = model_data(rows, wide)
-    assert wide.holds(rows) and not Shape(shape.models, 1, 1, 1).holds(rows)
+    assert wide.holds(rows) and not replace(shape, items=1).holds(rows)
+    assert joined(shape, replace(shape, items=1, components=99)) == replace(shape, components=99)
+    assert not replace(shape, levels=5).holds(rows) and not replace(shape, raters=2).holds(rows)
+    with pytest.raises(ValueError, match="different kinds"):
+        joined(shape, Shape(levels=5))
     np.testing.assert_array_equal(padded["x"][:, shape.components :], 0)
     np.testing.assert_array_equal(padded["x"][:, : shape.components], rows["x"])
 
@@ -96,9 +167,9 @@ def sample(pairs, compiled, *, seed=1):
 
 
 def test_known_truth_is_recovered(compiled):
-    # z-scores of the contrast and both qualities over 16 simulated migrations in which the judge favours the candidate.
+    # z-scores of the contrast and both qualities over 12 simulated migrations in which the judge favours the candidate.
     scores = []
-    for seed in range(16):
+    for seed in range(12):
         pairs = simulate_pairs(**SCENARIOS["C"], n_labels=100, seed=seed)
         _, _, draws, delta = sample(pairs, compiled)
         truth = pairs.quality
@@ -106,9 +177,9 @@ def test_known_truth_is_recovered(compiled):
                       + [(float(q.mean()) - t) / float(q.std()) for q, t in
                          zip(draws["calibrated"].sel(slice=TOTAL).transpose("model", ...), truth, strict=True)])
     scores = np.array(scores)
-    # The mean of 16 z-scores has sd 1/4; their sd lies between 0.47 and 1.54 with probability 0.998.
+    # The mean of 12 z-scores has sd 0.29; their sd lies between 0.39 and 1.63 with probability 0.998.
     assert (abs(scores.mean(axis=0)) < 1.0).all()
-    assert ((scores.std(axis=0) > 0.45) & (scores.std(axis=0) < 1.6)).all()
+    assert ((scores.std(axis=0) > 0.39) & (scores.std(axis=0) < 1.63)).all()
 
 
 def test_the_judge_alone_would_have_misled(compiled):
@@ -116,36 +187,6 @@ def test_the_judge_alone_would_have_misled(compiled):
     _, features, _, delta = sample(pairs, compiled)
     raw = features["value"].mean("item").to_numpy()[:, 0]
     assert raw[1] > raw[0] and float(delta.mean()) < 0
-
-
-def test_a_perfect_metric_leaves_only_the_items_uncertain(compiled):
-    pairs = simulate_pairs(**SCENARIOS["B"], n_labels=100, seed=5)
-    perfect = type(pairs)(pairs.truth, pairs.truth[:, :, None], pairs.labelled, pairs.quality)
-    _, _, _, delta = sample(perfect, compiled)
-    difference = pairs.truth[:, 1].astype(float) - pairs.truth[:, 0]
-    known = 2 * 1.96 * difference.std() / np.sqrt(len(difference))
-    low, high = np.quantile(delta, [0.025, 0.975])
-    assert float(delta.mean()) == pytest.approx(difference.mean(), abs=0.015)
-    assert high - low < 1.4 * known
-
-
-def test_equal_models_are_a_toss_up(compiled):
-    chances = []
-    for seed in range(10):
-        pairs = simulate_pairs(**SCENARIOS["B"], n_labels=100, seed=100 + seed)
-        _, _, _, delta = sample(pairs, compiled)
-        chances.append(float((delta > 0).mean()))
-    # P(Δ > 0) is about uniform: the mean of ten has sd 0.09.
-    assert 0.2 < np.mean(chances) < 0.8
-
-
-def test_one_class_only_gives_wide_finite_intervals(compiled):
-    pairs = simulate_pairs(**SCENARIOS["F"], n_labels=100, seed=2)
-    pairs.truth[pairs.labelled] = 1
-    tree, _, draws, delta = sample(pairs, compiled)
-    assert np.isfinite(draws["calibrated"]).all() and float(delta.std()) > 0.002
-    assert float(draws["calibrated"].sel(slice=TOTAL).mean()) > 0.9
-    assert set(tree["posterior"].data_vars) >= {"level", "weight", "trust", "item_scale"}
 
 
 def test_equal_seeds_give_equal_fits_and_compiled_models_are_reused(compiled):

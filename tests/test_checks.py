@@ -4,63 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from helpers import small_features, small_plan
+from helpers import relabelled, small_features, small_plan
 from test_estimands import make_features, make_fit
 
 from migration_kit.checks import agreement_check, correction_check
-from migration_kit.data_checks import data_checks, label_counts
-from migration_kit.estimands import parameter_draws, predict, quality
+from migration_kit.estimands import predict, quality
 from migration_kit.fit_checks import fit_checks, sampling_check
 from migration_kit.metric_errors import metric_errors
+from migration_kit.prediction import parameter_draws
 from migration_kit.predictive import labelled_predictions, predictive_cells, reliability
 
 
 def passed(checks):
     return {check.name: check.passed for check in checks}
-
-
-def labels_of(kind, n=400):
-    rng = np.random.default_rng(0)
-    label = (rng.random((n, 2)) < 0.7).astype(float)
-    regions = np.resize(["a", "b", "b", "b"], n)
-    if kind == "one class":
-        label[:] = 1
-        label[:9, 0] = 0
-    if kind == "thin":
-        label[:, 1] = 1
-        label[:2, 1] = 0
-    if kind == "unseen":
-        label[regions == "a"] = np.nan
-    plan = small_plan(slices=True)
-    return small_features(rng.random((n, 2, 1)), label, plan, regions=regions, share={"a": 0.06, "b": 0.94}), plan
-
-
-@pytest.mark.parametrize(("kind", "failing"), [
-    ("sound", set()), ("one class", {"enough labels of both kinds", "labels of both kinds for every model"}),
-    ("thin", {"labels of both kinds for every model"}), ("unseen", {"labels cover traffic"})])
-def test_data_checks(kind, failing):
-    found = data_checks(*labels_of(kind))
-    assert {name for name, ok in passed(found).items() if ok is False} == failing
-    blocking = {c.name for c in found if c.blocks and c.passed is False}
-    assert blocking == failing - {"labels of both kinds for every model"}
-
-
-def test_label_counts():
-    counts = label_counts(labels_of("unseen")[0]).set_index(["model", "slice"])
-    assert counts.loc[("old", "a"), ["items", "labels"]].tolist() == [100, 0]
-    assert counts.loc[("new", "b"), "labels"] == 300 == counts.loc[("new", "b"), ["good", "bad"]].sum()
-
-
-def test_identical_outputs_judged_differently_are_told():
-    rng = np.random.default_rng(0)
-    text = np.full((100, 2), "same", dtype=object)
-    label = np.repeat((rng.random((100, 1)) < 0.5).astype(float), 2, axis=1)
-    for flipped, ok in ((0, True), (20, False)):
-        label[:flipped, 1] = 1 - label[:flipped, 0]
-        plan = small_plan()
-        features = small_features(rng.random((100, 2, 1)), label, plan, text=text)
-        check = data_checks(features, plan)[-1]
-        assert check.passed is ok and f"{flipped}.0%" in check.text
 
 
 def sampled(level, **options):
@@ -72,8 +28,7 @@ def sampled(level, **options):
         "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 1000), bool))})})
     fit.attrs |= {"divergent_share": 0.001, "fast": 0}
     expected = predict(parameter_draws(fit), features, np.arange(240), rows=slice(None)).mean(axis=0)
-    features["label"].values[:] = np.random.default_rng(3).random(expected.shape) < expected
-    return fit, features, plan
+    return fit, relabelled(features, np.random.default_rng(3).random(expected.shape) < expected), plan
 
 
 def test_a_sound_fit_passes_and_a_wrong_one_does_not():
@@ -81,7 +36,7 @@ def test_a_sound_fit_passes_and_a_wrong_one_does_not():
     draws = quality(fit, features, traffic=True, seed=1)
     found = passed(fit_checks(fit, draws, features, plan))
     assert found["sampling"] and found["predictions match labels"] and found["calibrated and corrected agree"]
-    features["label"].values[:, 1] = 0
+    features = relabelled(features, features["label"] * np.array([1, 0, 1]))
     draws = quality(fit, features, traffic=True, seed=1)
     checks = {c.name: c for c in fit_checks(fit, draws, features, plan)}
     assert checks["predictions match labels"].passed is False
@@ -110,6 +65,7 @@ def test_correction_check_counts_in_standard_deviations():
 
 
 def test_agreement_with_labels_only():
+    plan = small_plan()
     columns = {"layer": "traffic", "criterion": "correct", "quantity": "contrast", "slice": "all", "model": "new"}
 
     def rows(calibrated, sd, labels, labels_sd):
@@ -117,11 +73,11 @@ def test_agreement_with_labels_only():
                              {**columns, "method": "labels_only", "mean": labels, "sd": labels_sd}])
 
     # Allowed: 2·√(0.05² − 0.03²) = 0.08, and never less than 2·√(0.1·0.05²) = 0.0316.
-    assert agreement_check(rows(0.0, 0.03, 0.079, 0.05), "correct", layer="traffic").passed
-    assert agreement_check(rows(0.0, 0.03, 0.081, 0.05), "correct", layer="traffic").passed is False
-    assert agreement_check(rows(0.0, 0.05, 0.031, 0.05), "correct", layer="traffic").passed
-    assert agreement_check(rows(0.0, 0.05, 0.032, 0.05), "correct", layer="traffic").models == ("new",)
-    assert agreement_check(rows(0.0, 0.05, np.nan, np.nan), "correct", layer="traffic").passed is None
+    assert agreement_check(rows(0.0, 0.03, 0.079, 0.05), plan, "correct", layer="traffic").passed
+    assert agreement_check(rows(0.0, 0.03, 0.081, 0.05), plan, "correct", layer="traffic").passed is False
+    assert agreement_check(rows(0.0, 0.05, 0.031, 0.05), plan, "correct", layer="traffic").passed
+    assert agreement_check(rows(0.0, 0.05, 0.032, 0.05), plan, "correct", layer="traffic").models == ("new",)
+    assert agreement_check(rows(0.0, 0.05, np.nan, np.nan), plan, "correct", layer="traffic").passed is None
 
 
 def test_metric_errors_equal_sums_over_known_outputs():
@@ -150,7 +106,7 @@ def test_metric_errors_equal_sums_over_known_outputs():
 def test_predictions_are_calibrated_where_the_model_is_right():
     fit, features, _ = sampled([0.2, 0.6, -0.3])
     predictions = labelled_predictions(fit, features, seed=1)
-    assert float(predictions["replicate"].mean()) == pytest.approx(float(predictions["probability"].mean()), abs=0.01)
+    assert float(predictions["replicate"].mean()) == pytest.approx(float(predictions["expected"].mean()), abs=0.01)
     cells = predictive_cells(predictions, features, interval=0.95)
     assert set(cells["of"]) == {"slice", "primary metric"} and (cells["n"] >= 5).all()
     inside = ((cells["judged"] >= cells["lower"]) & (cells["judged"] <= cells["upper"])).mean()
@@ -158,17 +114,6 @@ def test_predictions_are_calibrated_where_the_model_is_right():
     curve = reliability(predictions)
     assert curve["n"].sum() == 720 and (curve["predicted"].diff().dropna() > 0).all()
     assert abs(curve["predicted"] - curve["judged"]).max() < 0.2
-
-
-def test_copies_of_one_judgment_count_once():
-    # Six bad items, each the same output of both models: twelve labels, six judgments.
-    label = np.ones((200, 2))
-    label[:6] = 0
-    plan = small_plan()
-    text = np.full((200, 2), "same", dtype=object)
-    features = small_features(np.random.default_rng(0).random((200, 2, 1)), label, plan, text=text)
-    check = data_checks(features, plan)[0]
-    assert check.passed is False and check.blocks and "stands 6 times" in check.text
 
 
 def test_a_fit_that_is_sure_of_every_output_gives_no_missing_numbers():

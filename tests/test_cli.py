@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import migration_kit
 from migration_kit import cli
 from migration_kit.manifest import STAGES
+from migration_kit.run import open_run
 from migration_kit.summary import verdict_line
 
 ROOT = Path(migration_kit.__file__).parents[1]
@@ -96,9 +97,11 @@ def test_options_reach_the_pipeline(pipeline):
         (
             Path("data/support/migration.yml"),
             Path("out"),
-            {"force": True, "from_stage": "03", "fast": True, "progress": False},
+            {"force": True, "from_stage": "03", "fast": True, "full": False, "progress": False},
         )
     ]
+    assert call("run", "data/support", "--full").exit_code == 0
+    assert pipeline.calls[-1][2]["full"] is True
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("switch", 0), ("keep", 3), ("collect", 3)])
@@ -204,7 +207,7 @@ def test_preview_is_a_table(project, monkeypatch):
     result = call("preview", "data/support")
     assert result.exit_code == 0, result.output
     assert "correct (margin 3 points)" in result.stdout
-    assert "75.0 to 85.0" in result.stdout
+    assert "75.0% to 85.0%" in result.stdout
     assert "−2.1  −5.0 to +1.0          0.70" in result.stdout
     assert f"{EVIL}  collect" in result.stdout
 
@@ -263,6 +266,35 @@ def test_an_interrupt_ends_run_and_kernel(project):
 def test_a_first_look_opens_no_gate(pipeline):
     result = call("run", "data/support", "--gate", "--fast")
     assert result.exit_code == 2 and "first look" in result.output
+
+
+def test_a_first_look_is_no_full_check(pipeline):
+    result = call("run", "data/support", "--full", "--fast")
+    assert result.exit_code == 2 and "first look" in result.output and pipeline.calls == []
+
+
+def test_full_reaches_the_notebooks_and_outdates_every_stage(done, tmp_path, monkeypatch):
+    shutil.copytree(done[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("migration_kit.pipeline.notebooks_folder", lambda: tmp_path / "notebooks")
+    executed = []
+
+    def note(folder, job, *, progress):
+        executed.append(job.parameters["full"])
+        (folder / job.stage).mkdir()
+        return 0.0
+
+    monkeypatch.setattr("migration_kit.pipeline._execute", note)
+    call("run", "data/support", "--full")
+    assert executed == [True] * len(STAGES)
+
+
+@pytest.mark.parametrize(("options", "end"), [({}, ""), ({"fast": True}, " --fast"), ({"full": True}, " --full")])
+def test_the_command_to_repeat_a_run_holds_its_options(project, options, end):
+    run = open_run("runs/support", plan="data/support/migration.yml", stage=STAGES[0], **options)
+    assert run.manifest["command"] == f"migration-kit run data/support/migration.yml{end}"
+    run.finish()
+    assert run.manifest["stages"][STAGES[0]]["full"] is options.get("full", False)
 
 
 def test_render_needs_executed_notebooks(tmp_path):

@@ -7,8 +7,9 @@ from helpers import MODELS, small_data, small_plan
 from scipy.special import ndtr
 
 from migration_kit import estimands
-from migration_kit.estimands import contrast, estimate_rows, group_items, parameter_draws, predict, quality
+from migration_kit.estimands import contrast, estimate_rows, group_items, predict, quality
 from migration_kit.features import build_features
+from migration_kit.prediction import parameter_draws
 
 N_ITEMS = 240
 

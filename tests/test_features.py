@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import MODELS, small_data, small_features, small_plan
+from helpers import MODELS, judged_data, judged_features, pairs_features, small_data, small_features, small_plan
 
 from migration_kit.data import load_data
-from migration_kit.features import build_features, identical_outputs, item_ease, label_rows, rotate, share_labels
+from migration_kit.features import build_features, identical_outputs, label_strata
+from migration_kit.judgments import keep_labels, label_rows, share_labels
+from migration_kit.metric_features import bend, bent_metrics, item_ease, rotate
 from migration_kit.plan import load_plan
+from migration_kit.simulate import SCENARIOS, simulate_family, simulate_pairs
 
 NAN = np.nan
 
@@ -195,7 +198,7 @@ def test_identical_outputs_share_labels_and_features(twins):
 def test_rows_hold_identical_outputs_once_unless_people_disagreed(twins):
     rows = label_rows(twins)
     np.testing.assert_array_equal(
-        rows["output"], [[0, 0], [0, 2], [1, 0], [2, 0], [3, 0], [3, 1], [4, 0]])
+        rows["output"], [[0, 0], [0, 2], [1, 0], [2, 1], [3, 0], [3, 1], [4, 2]])
     np.testing.assert_array_equal(rows["y"], [1, 0, 1, 0, 1, 0, 1])
     np.testing.assert_array_equal(rows["item_index"], [0, 0, 1, 2, 3, 3, 4])
     np.testing.assert_allclose(rows["pool"].sum("model"), 1)
@@ -211,7 +214,7 @@ def test_without_texts_no_output_is_taken_for_another():
 
 def test_a_judgment_is_never_replaced_by_that_of_a_twin():
     label = np.array([[1.0, 0.0, NAN]])
-    shared = share_labels(label, np.full((1, 3, 3), 1 / 3))
+    shared = share_labels(label, np.full((1, 3, 3), 1 / 3), whole=True)
     np.testing.assert_array_equal(shared[0, :2], [1, 0])
     assert shared[0, 2] in (0, 1)
 
@@ -220,8 +223,10 @@ def test_features_of_a_plan_read_from_files(tiny_plan):
     plan = load_plan(tiny_plan)
     features = build_features(load_data(plan), plan, "correct")
     assert dict(features.sizes) | {"component": 0} == {
-        "item": 12, "model": 3, "metric": 2, "component": 0, "feature": 4, "peer": 3, "slice": 2}
-    assert features.attrs == {"criterion": "correct", "better": "higher", "primary_metric": "judge-x"}
+        "judgment": 30, "rater": 1, "group": 0, "item": 12, "model": 3, "metric": 2, "component": 0, "feature": 4,
+        "peer": 3, "slice": 2}
+    told = {"criterion": "correct", "kind": "binary", "better": "higher", "primary_metric": "judge-x", "uneven": 0}
+    assert told.items() <= features.attrs.items()
     assert int(features["label"].notnull().sum()) == 30
     np.testing.assert_allclose(features["share"].sel(slice=["amer", "emea"]), [0.4, 0.6])
     np.testing.assert_array_equal(features["value"].sel(item="q02", metric="exact_match"), [1, 1, 0])
@@ -242,3 +247,119 @@ def test_an_absent_output_is_like_the_others_on_its_item():
     np.testing.assert_allclose(judge[:20, 2], judge[:20, 0])
     assert (judge[:20, 2] < judge[30, 2]).all()
     assert not features["present"].to_numpy()[:20, 2].any()
+
+
+def test_preferences_are_seen_from_the_candidate_against_an_incumbent_at_zero():
+    drawn = simulate_family("pairwise", n_labels=60, seed=1, n_unlabelled=40)
+    features, _ = judged_features(drawn)
+    label, value = features["label"].to_numpy(), features["value"].to_numpy()
+    np.testing.assert_array_equal(label[:60], np.column_stack([np.zeros(60), drawn.judgments[:60, 1, 0]]))
+    assert np.isnan(label[60:]).all()
+    np.testing.assert_array_equal(value[:, 0], 0)
+    np.testing.assert_array_equal(value[:, 1, 0], drawn.metrics[:, 1, 0])
+    np.testing.assert_allclose(value[:, 1, 1], drawn.metrics[:, 1, 1] - drawn.metrics[:, 0, 1])
+    np.testing.assert_array_equal(features["x"][:, 0], 0)
+    assert "judge: side" in features["feature"].to_numpy() and "judge_2: side" not in features["feature"].to_numpy()
+    # Not centred: an item without any difference in metrics has no feature.
+    rows = label_rows(features)
+    np.testing.assert_array_equal(rows["side"], drawn.side[:60, 1, 0])
+    np.testing.assert_array_equal(rows["level"], drawn.judgments[:60, 1, 0] + 1)
+
+
+def test_several_raters_stay_rows_and_their_mean_is_the_label():
+    drawn = simulate_family("raters", n_labels=40, seed=2, n_unlabelled=20)
+    features, _ = judged_features(drawn)
+    used = np.where(drawn.labelled[:, None, :], drawn.judgments, np.nan)[:40]
+    np.testing.assert_allclose(features["label"][:40], np.nanmean(used, axis=2))
+    rows = label_rows(features)
+    assert rows.sizes["row"] == np.isfinite(used).sum() == features.sizes["judgment"]
+    several = np.isfinite(used).sum(axis=2) > 1
+    assert int(rows["output_index"].max()) + 1 == several.sum()
+    assert (rows["output_index"] >= 0).sum() == np.isfinite(used).sum(axis=2)[several].sum()
+    assert list(features["rater"].to_numpy()) == [f"rater_{n}" for n in range(1, 6)]
+
+
+def test_a_share_at_or_above_a_level_counts_judgments_as_0_or_1():
+    drawn = simulate_family("at_least", n_labels=40, seed=2, n_unlabelled=20)
+    features, _ = judged_features(drawn)
+    np.testing.assert_array_equal(features["label"][:40], drawn.judgments[:40, :, 0] >= 4)
+    np.testing.assert_array_equal(features["judged_level"], drawn.judgments[:40, :, 0].ravel() - 1)
+
+
+def test_hiding_labels_hides_their_judgments_and_nothing_else():
+    features, _ = judged_features(simulate_family("pairwise", n_labels=60, seed=1, n_unlabelled=40))
+    kept = keep_labels(features, np.arange(100) < 10)
+    assert kept.sizes["judgment"] == 10 and int(kept["label"].notnull().sum()) == 20
+    np.testing.assert_array_equal(kept["x"], features["x"])
+    outputs = np.zeros((100, 2), dtype=bool)
+    outputs[5, 1] = True
+    assert keep_labels(features, outputs)["label"].notnull().sum("item").to_numpy().tolist() == [1, 1]
+
+
+def test_strata_tell_the_own_verdict_and_the_other_models():
+    primary = np.array([[1.0, 1], [1, 0], [0, 1], [0, 0], [1, 1]])
+    strata = label_strata(primary, pairwise=False)
+    assert strata[0, 0] == strata[0, 1] == strata[4, 0] and len(np.unique(strata)) == 4
+    assert strata[1, 0] == strata[2, 1] != strata[1, 1]
+
+
+def test_uneven_inclusion_is_noticed():
+    plan = small_plan()
+    values, label = np.ones((6, 2, 1)), np.ones((6, 2))
+    values[:3] = label[:3] = 0
+    even = small_features(values, label, plan, inclusion_prob=np.full(6, 0.2))
+    uneven = small_features(values, label, plan, inclusion_prob=np.array([0.2, 0.2, 0.2, 0.1, 0.1, 0.1]))
+    assert (even.attrs["uneven"], uneven.attrs["uneven"]) == (0, 1)
+    np.testing.assert_allclose(uneven["inclusion_prob"], [0.2, 0.2, 0.2, 0.1, 0.1, 0.1])
+
+
+def test_items_of_a_cluster_and_crossed_slices_are_numbered():
+    drawn = simulate_family("clusters", n_labels=40, seed=2, n_unlabelled=20)
+    plan = small_plan(metrics=["judge", "judge_2", "judge_3"], slices=True)
+    data = judged_data(drawn, plan)
+    crossed = plan.model_copy(update={"slices": ("region", "half")})
+    half = np.where(np.arange(60) < 30, "first", "second")
+    items = data.items.assign(half=half, slice=data.items["region"] + " · " + half)
+    names, counts = np.unique(items["slice"], return_counts=True)
+    traffic = data.traffic.iloc[:0].reindex(range(len(names))).assign(slice=names, share=counts / 60, count=counts)
+    features = build_features(replace(data, items=items, traffic=traffic), crossed, "correct")
+    assert features.attrs["clustered"] == 1
+    same = features["cluster"].to_numpy()
+    assert (same[:, None] == same).sum() == (drawn.cluster[:, None] == drawn.cluster).sum()
+    groups = features["slice_group"].to_numpy()
+    assert groups.shape[1] == len(data.traffic) + 2 and (groups.sum(axis=1) == 2).all()
+
+
+def test_a_bend_is_given_where_labels_ask_for_it():
+    features, _ = judged_features(simulate_family("bend", n_labels=300, seed=4))
+    assert features.attrs["bends"] == ["judge"] and "judge: bend" in features["feature"].to_numpy()
+    rng, wrong = np.random.default_rng(5), 0
+    for _ in range(400):
+        item, own = rng.normal(size=(100, 1)), rng.normal(size=(100, 2))
+        score = item + own
+        # Linear, with an error that the models of an item share.
+        label = score + rng.normal(size=(100, 1)) + 0.3 * rng.normal(size=(100, 2))
+        wrong += bool(bent_metrics(score[:, :, None], label, ("score",)))
+    assert wrong <= 12, "more than 3% of straight metrics were bent"
+    assert bent_metrics(np.ones((50, 2, 1)), np.ones((50, 2)), ("flat",)) == ()
+    values = np.linspace(-4, 4, 9)
+    assert (np.diff(bend(values)) > 0).all() and np.isnan(bend(np.array([np.nan, 1.0, 2.0]))[0])
+
+
+def test_one_wild_value_does_not_flatten_a_metric():
+    values = np.random.default_rng(0).normal(size=(50, 2, 1))
+    plan, label = small_plan(), np.ones((50, 2))
+    values[7, 1, 0] = 1e12
+    feature = small_features(values, label, plan)
+    assert np.abs(feature["x"]).max() < 12 and float(feature["value"].max()) == 1e12
+
+
+def test_a_constant_and_a_doubled_metric_add_nothing():
+    pairs = simulate_pairs(**SCENARIOS["A"], n_labels=30, seed=1, n_unlabelled=50)
+    alone, _ = pairs_features(pairs)
+    judge = pairs.metrics
+    doubled = replace(pairs, metrics=np.concatenate([judge, judge, np.ones_like(judge)], axis=-1))
+    more, _ = pairs_features(doubled)
+    assert more.sizes["component"] == alone.sizes["component"]
+    inner = [np.einsum("imk,jnk->imjn", one["x"].to_numpy(), one["x"].to_numpy()) for one in (alone, more)]
+    np.testing.assert_allclose(inner[1], 2 * inner[0], atol=1e-9)

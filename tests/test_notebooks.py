@@ -15,6 +15,8 @@ from migration_kit.wording import chance, points, span
 
 EVIL = "<img src=x onerror=alert(1)>"
 MORE = """\
+  - {id: liked, scale: {ordinal: [1, 5]}, role: trade-off, weight: 0.5, metrics: [stars]}
+  - {id: preferred, scale: pairwise, role: monitor, metrics: [duel]}
 requirements:
   - {id: regions, fact: regions, includes: [amer, emea]}
   - {id: "<b>right</b>", criterion: "$x_1$", at_least: 0.1}
@@ -23,7 +25,7 @@ LARGEST_PAGE = 3_000_000
 
 
 def write_hostile(folder: Path) -> Path:
-    """The tiny migration with a candidate, a metric and a slice of hostile names, two criteria, held-out judgments."""
+    """The tiny migration with hostile names, criteria on three scales, two raters of one, held-out judgments."""
     plan = write_tiny(folder)
     items = pd.read_csv(folder / "items.csv")
     items["region"] = items["region"].replace("amer", "[amer](javascript:alert(1))")
@@ -37,13 +39,33 @@ def write_hostile(folder: Path) -> Path:
     human = scores[scores["rater_kind"] == "human"]
     again = scores[scores["rater"] != "judge **x**"].assign(criterion="refused")
     facts = human.assign(criterion="$x_1$", rater="rule", rater_kind="code")
-    pd.concat([scores, again, facts]).to_csv(folder / "scores.csv", index=False)
+    pd.concat([scores, again, facts, *stars(human), *duels(human)]).to_csv(folder / "scores.csv", index=False)
     human.assign(value=0.5).to_csv(folder / "held.csv", index=False)
     text = plan.read_text("utf-8").replace("id: small", f'id: "{EVIL}"').replace("judge-x", '"judge **x**"')
     text = text.replace("scores: [{path: scores.csv}]", "scores: [{path: scores.csv}]\n  held_out: [{path: held.csv}]")
     refused = "  - {id: refused, better: lower, role: monitor, metrics: [exact_match]}\n"
     plan.write_text(text.replace("sampling:", f"{refused}{MORE}sampling:"), "utf-8")
     return plan
+
+
+def stars(human: pd.DataFrame) -> list[pd.DataFrame]:
+    """What two people and a judge would give on a scale from 1 to 5."""
+    number = human["item_id"].str[1:].astype(int)
+    base = human.assign(criterion="liked", value=(2 + 2 * human["value"] + number % 2).clip(1, 5))
+    again = base.assign(rater="<b>ben</b>", value=(base["value"] - (number % 3 == 0)).clip(1, 5))
+    judge = base.assign(rater="stars", rater_kind="judge", value=(base["value"] + number % 5 // 4).clip(1, 5))
+    return [base, again, judge]
+
+
+def duels(human: pd.DataFrame) -> list[pd.DataFrame]:
+    """Each candidate against the incumbent, by people and by a judge that now and then calls it a tie."""
+    wide = human.pivot(index="item_id", columns="model", values="value")
+    rows = (wide.drop(columns="old").sub(wide["old"], axis=0)).stack().rename("value").reset_index()
+    rows = rows.assign(opponent="old", criterion="preferred", rater="anna", rater_kind="human",
+                       side=["left", "right"] * (len(rows) // 2))
+    judge = rows.assign(rater="duel", rater_kind="judge",
+                        value=rows["value"].where(rows["item_id"].str[1:].astype(int) % 4 > 0, 0))
+    return [rows, judge]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +85,7 @@ def test_every_stage_leaves_its_files(run):
                  "04_validation/correct.nc", "estimates.parquet", "decision.json", "index.html"):
         assert (run / name).is_file(), name
     estimates = pd.read_parquet(run / "estimates.parquet")
-    methods = {"calibrated", "corrected", "raw", "labels_only", "verdict_strata", "ppi"}
+    methods = {"calibrated", "corrected", "raw", "labels_only", "verdict_strata", "ppi", "confusion"}
     for layer in ("offline", "traffic"):
         assert set(estimates.loc[estimates["layer"] == layer, "method"]) == methods
 
@@ -117,7 +139,7 @@ def test_numbers_on_the_page_are_those_of_the_decision(run, pages):
     for model, one in decision["candidates"].items():
         assert f"{model}: {one['verdict']}." in text
         gate = one["gates"]["correct"]
-        assert f"{points(gate['mean'])}; {chance(gate['probability'])}" in text
+        assert f"{points(gate['mean'], unit=True)}; {chance(gate['probability'])}" in text
         assert f"95% interval {span(gate['lower'], gate['upper'])}" in text
 
 
@@ -126,6 +148,29 @@ def test_the_report_ends_with_what_was_kept_aside_and_a_form_to_sign(pages):
     assert headings[-2:] == ["What all judgments say", "Run and sign-off"]
     assert "all judgments say" in pages["05_report"].get_text()
     assert "Head of Support" in pages["05_report"].find_all("table")[-1].get_text()
+
+
+def test_every_scale_is_told_in_its_own_unit(pages):
+    first, third = pages["01_baseline"].get_text(), pages["03_calibration"].get_text()
+    assert "has a mean score of" in first and "0 by definition" in first
+    assert "liked" in first and "Krippendorff's α is" in first and "<b>ben</b>" in first
+    assert "an ordered probit regression: P(judgment above level j)" in third
+    assert "P(win) = Φ(η − κ)" in third and "P(yes) = Φ(η)" in third
+    alts = [image["alt"] for image in pages["03_calibration"].find_all("img")]
+    quality = next(alt for alt in alts if alt.startswith("Calibrated quality on liked"))
+    assert "mean score" in quality and "%" not in quality
+    assert any("old (incumbent) 0 by definition" in alt for alt in alts)
+
+
+def test_what_metrics_are_worth_and_what_would_turn_a_verdict_is_told(pages):
+    assert "Which metrics earn their keep" in pages["02_candidates"].get_text()
+    report = pages["05_report"].get_text()
+    assert "What would change a verdict, each alone" in report
+    assert "Margins at which each gate would hold" in report
+
+
+def test_checks_that_fit_again_are_said_to_be_left_out(pages):
+    assert "migration-kit run --full" in pages["04_validation"].get_text()
 
 
 def test_a_fast_run_says_so(pages):

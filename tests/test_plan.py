@@ -143,7 +143,7 @@ def test_a_folder_for_a_plan(tiny_plan):
         ("margin: 0.05", "margn: 0.05", ["criteria.0.margn: this key is not known; did you mean 'margin'"]),
         ("slices:", "slice:", ["slice: this key is not known; did you mean 'slices'"]),
         ("usd_per_1k_requests: 4.1}}", "x: 1}, promt: a}", ["models.incumbent.promt", "did you mean 'prompt'"]),
-        ("path: items.csv", "pth: items.csv", ["data.items.0.pth", "did you mean 'path'", "items.0.path: is missing"]),
+        ("path: items.csv", "pth: items.csv", ["data.items.0.pth: this key is not known; did you mean 'path'"]),
         ("owner:", "ownr:", ["decision.ownr", "did you mean 'owner'"]),
         ("draws: 100", "draw: 100", ["sampling.draw", "did you mean 'draws'"]),
         ("margin: 0.05", "margin: 1.5", ["criteria.0.margin: found 1.5, expected less than 1"]),
@@ -157,9 +157,28 @@ def test_a_folder_for_a_plan(tiny_plan):
         ("role: gate\n", "role: trade-off\n", ["criteria.0.weight: is missing; a trade-off needs its weight"]),
         ("role: gate", "role: gat", ["criteria.0.role: found 'gat'", "did you mean 'gate'"]),
         ("    role: gate\n", "", ["criteria.0.role: is missing"]),
-        ("scale: binary", "scale: {ordinal: [1, 5]}", ["criteria.0.scale: found {'ordinal'", "only scale: binary"]),
-        ("scale: binary", "scale: continuous", ["criteria.0.scale: found 'continuous'", "only scale: binary"]),
-        ("scale: binary", "scale: pairwise", ["criteria.0.scale: found 'pairwise'", "only scale: binary"]),
+        ("scale: binary", "scale: binry", ["criteria.0.scale: found 'binry', expected one of binary, continuous",
+                                           "did you mean 'binary'"]),
+        ("scale: binary", "scale: ordinal", ["criteria.0.scale: found 'ordinal' without its levels",
+                                             "{ordinal: [1, 5]}"]),
+        ("scale: binary", "scale: {ordinal: 5}", ["criteria.0.scale: found {ordinal: 5}, expected the lowest and the"]),
+        ("scale: binary", "scale: {ordinal: [1, 2, 3]}", ["criteria.0.scale: found {ordinal: [1, 2, 3]}, expected"]),
+        ("scale: binary", "scale: {ordinal: [1, 4.5]}", ["found {ordinal: [1, 4.5]}, expected", "whole numbers"]),
+        ("scale: binary", "scale: {ordinal: [.nan, 5]}", ["found {ordinal: [nan, 5]}, expected", "whole numbers"]),
+        ("scale: binary", "scale: {ordinal: [.inf, 5]}", ["found {ordinal: [inf, 5]}, expected", "whole numbers"]),
+        ("scale: binary", "scale: {ordinal: [5, 1]}", ["expected the lowest level first: {ordinal: [1, 5]}"]),
+        ("scale: binary", "scale: {ordinal: [0, 1]}", ["which has 2 levels; use scale: binary"]),
+        ("scale: binary", "scale: {ordinal: [0, 11]}", ["which has 12 levels, expected at most 11", "continuous"]),
+        ("scale: binary", "scale: {ordinal: [1, 5], step: 1}", ["criteria.0.scale: found {'ordinal': [1, 5], 'step'"]),
+        ("scale: binary", "quantity: {at_least: 4}", ["criteria.0.quantity: at_least counts levels, and scale binary"]),
+        ("scale: binary", "quantity: median", ["criteria.0.quantity: found 'median', expected mean or {at_least: 4}"]),
+        ("scale: binary", "scale: {ordinal: [1, 5]}\n    quantity: {at_least: 1}",
+         ["criteria.0.quantity: found {at_least: 1}, expected a level from 2 to 5"]),
+        ("scale: binary", "scale: {ordinal: [1, 5]}\n    quantity: {at_least: 3.5}",
+         ["criteria.0.quantity: found {'at_least': 3.5}, expected mean or {at_least: 4}"]),
+        ("margin: 0.05", "margin: 3", ["criteria.0.margin: found 3, expected less than 1", "write 0.03 for 3 points"]),
+        ("margin: 0.05", "margin: 0.05\n    slice_margin: 8",
+         ["criteria.0.slice_margin: found 8, expected less than 1", "0.08 for 8 points"]),
         ("id: correct", "id: a/b", ["criteria.0.id: found 'a/b', expected letters, digits"]),
         ("better: higher", "better: more", ["criteria.0.better: found 'more', expected one of 'higher', 'lower'"]),
         ("[judge-x, exact_match]", "[]", ["criteria.0.metrics: found 0 entries, expected at least 1"]),
@@ -229,13 +248,68 @@ def test_a_mistake_is_told_with_its_key(edit, old, new, words):
         ("{id: r, fact: usd_per_1k_requests, at_most: 2, assurance: 0.9}", ["requirements.0.assurance: a fact"]),
         ("{id: r, fact: region, includes: [amer]}", ["requirements.0.fact: no model states", "did you mean 'regions'"]),
         ("{id: r, fact: regions, at_most: 2}", ["models.incumbent.facts.regions: found", "expected a number"]),
+        ("{id: r, criterion: preferred, at_least: 0}", ["requirements.0.criterion: 'preferred' is pairwise"]),
         ("{id: r, fact: x, equals: 1}, {id: r, fact: y, equals: 1}", ["requirements: id 'r' stands twice"]),
     ],
 )
 def test_a_mistake_in_a_requirement(tiny_plan, requirement, words):
-    message = refused(write(tiny_plan, f"{PLAN}requirements: [{requirement}]\n"))
+    pairwise = "  - {id: preferred, scale: pairwise, role: monitor, metrics: [judge-x]}\nsampling:"
+    message = refused(write(tiny_plan, f"{PLAN.replace('sampling:', pairwise)}requirements: [{requirement}]\n"))
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("scale", "margin", "kind", "levels", "score", "in_points"),
+    [
+        ("scale: binary", 0.05, "binary", (0, 1), (0, 1), True),
+        ("scale: {ordinal: [1, 5]}", 0.3, "ordinal", (1, 2, 3, 4, 5), (1, 2, 3, 4, 5), False),
+        ("scale: {ordinal: [1, 5]}\n    quantity: {at_least: 4}", 0.05, "ordinal", (1, 2, 3, 4, 5), (0, 0, 0, 1, 1),
+         True),
+        ("scale: {ordinal: [-2, 2]}", 3.9, "ordinal", (-2, -1, 0, 1, 2), (-2, -1, 0, 1, 2), False),
+        ("scale: continuous", 12, "continuous", (), (), False),
+        ("scale: pairwise", 0.1, "pairwise", (-1, 0, 1), (-1, 0, 1), True),
+    ],
+)
+def test_scales_and_their_margins(tiny_plan, scale, margin, kind, levels, score, in_points):
+    text = PLAN.replace("scale: binary", scale).replace("margin: 0.05", f"margin: {margin}\n    slice_margin: {margin}")
+    criterion = load_plan(write(tiny_plan, text)).criterion("correct")
+    assert (criterion.kind, criterion.levels, criterion.score) == (kind, levels, score)
+    assert criterion.in_points is in_points
+    assert criterion.margin == criterion.slice_margin == margin
+
+
+@pytest.mark.parametrize(
+    ("scale", "margin", "words"),
+    [
+        ("scale: pairwise", 1, "expected less than 1, because quality is a rate here; write 0.01 for 1 point"),
+        ("scale: {ordinal: [1, 5]}", 4, "found 4, expected less than 4, the width of the scale from 1 to 5"),
+        ("scale: {ordinal: [1, 5]}\n    quantity: {at_least: 4}", 2, "found 2, expected less than 1"),
+        ("scale: continuous", 0, "found 0, expected greater than 0"),
+    ],
+)
+def test_a_margin_that_does_not_fit_its_scale(tiny_plan, scale, margin, words):
+    text = PLAN.replace("scale: binary", scale).replace("margin: 0.05", f"margin: {margin}")
+    message = refused(write(tiny_plan, text))
+    assert message.startswith("migration.yml: criteria.0.margin: found")
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+def test_scale_and_quantity_belong_to_the_meaning_of_a_plan(tiny_plan):
+    plain = load_plan(tiny_plan).digest
+    assert load_plan(write(tiny_plan, PLAN.replace("margin: 0.05", "quantity: mean\n    margin: 0.05"))).digest == plain
+    ordinal = PLAN.replace("scale: binary", "scale: {ordinal: [1, 5]}")
+    digest = load_plan(write(tiny_plan, ordinal)).digest
+    assert digest != plain
+    text = ordinal.replace("margin:", "quantity: {at_least: 4}\n    margin:")
+    assert load_plan(write(tiny_plan, text)).digest != digest
+
+
+def test_metrics_stand_under_their_criterion(tiny_plan):
+    text = PLAN.replace("family: x}", "family: x, criterion: right}")
+    assert load_plan(write(tiny_plan, text)).metric_rows() == [
+        ("correct", "judge-x", "right"), ("correct", "exact_match", "correct")]
 
 
 def test_requirements_are_read(tiny_plan):
@@ -264,7 +338,13 @@ def test_what_cannot_be_a_covariate(edit, name, word):
 
 def test_all_problems_are_told_together(tiny_plan):
     text = PLAN.replace("margin: 0.05", "margin: 2").replace("title:", "titel:").replace("owner:", "ownr:")
-    assert len(refused(write(tiny_plan, text)).splitlines()) == 4
+    assert len(refused(write(tiny_plan, text)).splitlines()) == 3
+
+
+def test_a_misspelt_key_is_told_once(edit):
+    message = refused(edit("  incumbent:", "  incumbant:"))
+    assert "models.incumbant: this key is not known; did you mean 'incumbent'?" in message
+    assert len(message.splitlines()) == 1
 
 
 def test_an_empty_section_stands_for_its_default(edit):

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from helpers import MODELS, small_data, small_plan
+from helpers import MODELS, judged_data, judged_features, small_data, small_plan
 
 from migration_kit.data import load_data
+from migration_kit.data_checks import data_checks
 from migration_kit.features import build_features
 from migration_kit.plan import Plan, load_plan
-from migration_kit.preview import _chance, _verdict, preview
+from migration_kit.preview import _chance, _too_little, _verdict, preview
+from migration_kit.simulate import simulate_family
 from migration_kit.strata import verdict_draws
 from migration_kit.summary import preview_text
 
@@ -153,6 +155,59 @@ def test_the_embedded_support_data():
     # Better in every judge's eyes and worse in truth; and the one that is truly good.
     assert verdicts["cirrus-2026-08"].startswith("likely keep: correct")
     assert verdicts["ember-2026-10"].startswith("likely switch")
+
+
+@pytest.mark.parametrize(
+    ("family", "shown"),
+    [
+        ("ordinal", ("mean score", "correct (margin 0.2)")), ("at_least", ("share at 4 or above", "contrast, points")),
+        ("normal", ("  mean  ", "correct (margin 8)")), ("pairwise", ("net win rate", "contrast, points")),
+        ("raters", ("mean score", "correct (margin 0.2)")), ("clusters", ("rate", "correct (margin 3 points)")),
+    ],
+)
+def test_every_scale_is_answered_in_its_own_unit(family, shown):
+    drawn = simulate_family(family, n_labels=300, seed=1)
+    _, plan = judged_features(drawn, **({"margin": 8} if family == "normal" else {}))
+    found = preview(plan, judged_data(drawn, plan))
+    (criterion,) = found["criteria"]
+    incumbent, candidate = criterion["models"]
+    # Labels are items, however many raters have judged each.
+    assert candidate["labels"] == 300
+    # A miss by half a 95% interval more than it holds happens once in ten thousand.
+    assert abs(candidate["quality"] - drawn.quality[1]) < candidate["upper"] - candidate["lower"]
+    width = candidate["contrast_upper"] - candidate["contrast_lower"]
+    assert abs(candidate["contrast"] - drawn.quality[1] + drawn.quality[0]) < width
+    assert 0 <= candidate["prob_noninferior"] <= 1
+    if family == "pairwise":
+        assert (incumbent["quality"], incumbent["lower"], incumbent["upper"]) == (0, 0, 0)
+    assert "nan" not in str(found["verdicts"])
+    text = preview_text(found, plan)
+    assert all(part in text for part in shown)
+
+
+def test_a_criterion_nobody_has_judged_asks_for_labels():
+    truth = outcomes(0.5, 0.9)
+    for scale in ({}, {"scale": {"ordinal": [0, 4]}}, {"scale": "continuous"}):
+        found = answer(truth, 0, **scale)
+        assert found["verdicts"]["new"] == "collect: correct: nobody has judged an output yet"
+        assert np.isnan(found["criteria"][0]["models"][1]["contrast"])
+        assert found["criteria"][0]["models"][1]["labels"] == 0
+
+
+@pytest.mark.parametrize(("family", "n_labels"), [
+    ("ordinal", 5), ("ordinal", 40), ("raters_binary", 12), ("raters_binary", 60), ("pairwise", 14), ("pairwise", 60),
+    ("at_least", 12), ("clusters", 12), ("normal", 40),
+])
+def test_too_few_labels_are_told_where_the_run_would_abstain(family, n_labels):
+    features, plan = judged_features(simulate_family(family, n_labels=n_labels, seed=2, n_unlabelled=50))
+    enough = next(check for check in data_checks(features, plan) if check.name.startswith("enough labels"))
+    assert any("at least 10 are needed" in reason for reason in _too_little(features)) != enough.passed
+
+
+def test_equal_ratings_ask_for_more():
+    data = answer(outcomes(1.0, 1.0), 100, scale={"ordinal": [-1, 1]})
+    assert data["verdicts"]["new"].startswith(
+        "collect: correct: 0 labels other than the commonest, at least 10 are needed")
 
 
 def test_preview_needs_no_scipy():

@@ -25,7 +25,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STAGES = ["01_baseline", "02_candidates", "03_calibration", "04_validation", "05_report"]
 
 # Distribution name -> import name, where they differ.
-IMPORT_NAMES = {"beautifulsoup4": "bs4", "pyyaml": "yaml", "pyzmq": "zmq"}
+IMPORT_NAMES = {"pillow": "PIL", "beautifulsoup4": "bs4", "pyyaml": "yaml", "pyzmq": "zmq"}
 # Needed without an import of ours: engines chosen by name and Jupyter's own parts.
 USED_BY_NAME = {"h5netcdf", "h5py", "ipykernel", "ipywidgets", "jupyterlab", "nutpie", "pyarrow"}
 # What these two require themselves is one stack with them, and may be imported.
@@ -228,7 +228,7 @@ class TestNotebook:
         tagged = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
         assert tagged == [1]
         lines = [line for line in cells[1].source.splitlines() if line.strip()]
-        assert [line.split("=")[0].split(":")[0].strip() for line in lines] == ["run_dir", "plan", "fast"]
+        assert [line.split("=")[0].split(":")[0].strip() for line in lines] == ["run_dir", "plan", "fast", "full"]
         assert all("  # " in line for line in lines), "each parameter says in a trailing comment what it is"
 
     def test_code_is_short_calls(self, path):

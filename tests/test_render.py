@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from standins import DECISION, EVIL, opening, write_migration
 
@@ -14,6 +15,7 @@ from migration_kit.fragment import convert
 from migration_kit.manifest import STAGES
 from migration_kit.render import render_run
 from migration_kit.run import open_run
+from migration_kit.tables.grid import grid
 
 
 def png(width=400, height=100, *, dots_per_metre=None):
@@ -259,3 +261,16 @@ def test_tables_scroll_and_their_ids_do_not_clash():
 
 def test_a_cell_that_only_computes_leaves_nothing_without_code():
     assert body_of(source="x = 1", with_code=False).strip() == ""
+
+
+def test_tables_share_the_style_they_bring_along():
+    tables = [grid([("model", "name"), ("n", "right")], [[name, "1"]], title="t").as_raw_html() for name in "abc"]
+    body = body_of(*(shown({"text/html": table}) for table in tables))
+    assert len(body) < len(tables[0]) + 2 * (len(tables[0]) // 3)
+    page = BeautifulSoup(body, "html.parser")
+    styles = page.find_all("style")
+    assert len(styles) == 1
+    kinds = {name for holder in page.select(".table > div") for name in holder["class"]}
+    assert len(kinds) == 1 and f".{kinds.pop()} .gt_table" in styles[0].get_text()
+    assert not re.search(r"#[a-z]{10} ", styles[0].get_text())
+    assert [cell.get_text() for cell in page.select("tbody th")] == ["a", "b", "c"]

@@ -1,9 +1,11 @@
 """Facts, rates and percentiles against bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PLAN
+from conftest import PLAN, write_tiny
 from scipy import stats
 
 from migration_kit import load_data, load_plan
@@ -104,3 +106,16 @@ def test_a_mean_of_a_score_and_a_model_without_scores(tiny_plan):
     table = check_requirements(plan, data)
     assert status(table) == {"old": "pass", "new": "pass", "small": "unknown"}
     assert table.set_index("model").loc["new", "mean"] == pytest.approx(values[1].mean(), abs=0.5)
+
+
+def test_repeats_of_an_item_are_no_further_items(tiny_plan):
+    values = np.random.default_rng(0).normal(10, 1, (3, 60))
+    for kind, made in (("mean", values), ("rate", (values > 9).astype(float))):
+        plan, data = with_scores(tiny_plan, "{id: one, criterion: extra, at_least: 0.5}", made)
+        once = check_requirements(plan, data).set_index("model").loc["new"]
+        again = data.scores[data.scores["criterion"] == "extra"].assign(repeat="2")
+        twice = replace(data, scores=pd.concat([data.scores, again], ignore_index=True))
+        repeated = check_requirements(plan, twice).set_index("model").loc["new"]
+        assert repeated["mean"] == pytest.approx(once["mean"], rel=0.01), kind
+        assert repeated["upper"] - repeated["lower"] == pytest.approx(once["upper"] - once["lower"], rel=0.1), kind
+        write_tiny(tiny_plan.parent)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_tiny
+from helpers import judged_features
 
 from migration_kit import overview, story
 from migration_kit.checks import CheckResult, check_table
@@ -12,6 +13,7 @@ from migration_kit.data import load_data
 from migration_kit.features import build_features
 from migration_kit.fragment import _said2html
 from migration_kit.plan import load_plan
+from migration_kit.simulate.families import simulate_family
 from migration_kit.story.results import contrast_sentence
 from migration_kit.wording import (
     amount,
@@ -213,12 +215,26 @@ def test_the_verdict_comes_first(case, verdict, head):
     assert ("stays in production" in story.conditions(decision(verdict, 0.99, 0.01), plan)) == (verdict != "switch")
 
 
-def test_flip_points_follow_the_gate(case):
+def test_margins_needed_follow_the_gate(case):
     plan = case[0]
-    assert story.flip_points(decision("switch", 0.99, 0.01), plan) == "- 1 of 1 gate holds already."
-    assert "would hold from a margin of 8 points on; the plan accepts 5 points" in story.flip_points(
+    assert story.margins_needed(decision("switch", 0.99, 0.01), plan) == "- 1 of 1 gate holds already."
+    assert "would hold from a margin of 8 points on; the plan accepts 5 points" in story.margins_needed(
         decision("collect", 0.8, 0.08), plan)
-    assert "not once that is corrected" in story.flip_points(decision("collect", 0.8, 0.01), plan)
+    assert "not once that is corrected" in story.margins_needed(decision("collect", 0.8, 0.01), plan)
+
+
+def test_flip_points_are_told_and_what_turns_nothing_is_said_in_a_line():
+    common = {"candidate": "new", "where": "", "now": 1.0, "verdict": ""}
+    points = [
+        {**common, "what": "margin", "criterion": "a", "at": 0.1, "sentence": "With -1 the verdict on <b> is keep."},
+        {**common, "what": "check", "criterion": "", "at": np.nan, "sentence": "A check leaves no verdict."},
+        *({**common, "what": what, "criterion": on, "at": np.nan, "sentence": "No."} for what, on in
+          (("margin", "b"), ("margin", "c"), ("traffic", ""))),
+    ]
+    told = story.flip_points({"flip_points": points}).split("\n")
+    assert "−1" in told[0] and "<b>" not in told[0] and "A check leaves" in told[1]
+    assert told[2].endswith("turns the verdict by another margin on b and c or another mix of traffic.")
+    assert len(told) == 3
 
 
 def test_conditions_name_slices_to_watch(case):
@@ -260,3 +276,133 @@ def test_caveats_stand_beside_the_verdict(case):
     assert "1 check did not pass: sampling \\(correct\\)" in told or "1 check did not pass: sampling (correct)" in told
     kept = story.caveats(decision("keep", 0.5, 0.5), checks.iloc[1:], pd.DataFrame(rows), plan)
     assert "labels alone" not in kept and "Every check passed" in kept
+
+
+FAMILIES = ("ordinal", "at_least", "normal", "pairwise", "raters", "clusters", "bend")
+
+
+def scaled(name: str):
+    features, plan = judged_features(simulate_family(name, n_labels=60, n_unlabelled=60, seed=1))
+    rows = cross_checks(features, plan, traffic=True, seed=1)
+    calibrated = rows[rows["method"] == "labels_only"].assign(method="calibrated")
+    return features, plan, pd.concat([rows, calibrated], ignore_index=True)
+
+
+@pytest.mark.parametrize(("name", "compared", "margin"), [
+    ("ordinal", "is 0.21 better than old", "more than 0.2:"), ("normal", "is 0.21 better than old", "more than 0.2:"),
+    ("at_least", "is 21 points better than old", "more than 20 points:"),
+    ("pairwise", "is preferred to old by 21 points net", "more than 3 points:"),
+])
+def test_a_contrast_is_told_in_the_unit_of_its_scale(name, compared, margin):
+    _, plan, _ = scaled(name)
+    told = contrast_sentence("new", row(0.21, 0.1, 0.3, 0.98), plan, plan.criteria[0])
+    assert compared in told and margin in told
+    worse = contrast_sentence("new", row(-0.21, -0.3, -0.1, 0.01), plan, plan.criteria[0])
+    assert ("less often preferred than old, by 21 points net" if name == "pairwise" else "worse than old") in worse
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_sentences_hold_no_percent_where_quality_is_no_rate(name):
+    _, plan, rows = scaled(name)
+    criterion = plan.criteria[0]
+    told = [story.quality(rows, plan, criterion), story.methods(rows, plan, criterion),
+            story.slices(rows, plan, criterion), story.baseline(rows, plan, criterion),
+            story.margins(plan, {"plans": [{"digest": "a" * 64, "since": "2026-01-01"}]}, []), story.stakes(plan)]
+    for one in told:
+        assert "nan" not in one
+        if not criterion.in_points:
+            assert not any(word in one.replace("95% interval", "") for word in ("%", "points")), one
+    if name == "pairwise":
+        assert "0 by definition" in told[3]
+
+
+@pytest.mark.parametrize(("name", "parts"), [
+    ("ordinal", ["levels 1 to 5, an ordered probit", "P(judgment above level j)", "the mean score"]),
+    ("at_least", ["levels 1 to 5, an ordered probit", "the share at 4 or above"]),
+    ("normal", ["a normal regression", "Normal(η, σ[m])"]),
+    ("pairwise", ["P(win) = Φ(η − κ)", "0 is no difference", "predicted without a side"]),
+    ("raters", ["the severity of 5 raters"]), ("clusters", ["effects of clusters of items"]),
+])
+def test_the_model_is_written_out_for_its_scale(name, parts):
+    features, plan, _ = scaled(name)
+    told = story.model(plan, {"correct": features})
+    assert told.startswith("- **correct**: ")
+    for part in parts:
+        assert part in told
+    assert ("severity" in told) == (name == "raters") and ("clusters" in told) == (name == "clusters")
+
+
+def test_the_model_names_bends_and_strata_only_where_there_are_some(case):
+    plan, _, features = case
+    told = story.model(plan, {"correct": features})
+    assert "`P(yes) = Φ(η)`" in told and "bend" not in told and "strata" not in told
+    told = story.model(plan, {"correct": features.assign_attrs(bends=["judge-x"], uneven=1)})
+    assert "judge\\-x has a bend" in told and "strata that labels were drawn from" in told
+
+
+def test_what_metrics_are_worth_names_the_best_and_the_idle():
+    common = {"model": "new", "n_labels": 50}
+    worth = pd.DataFrame([
+        {**common, "use": "none", "metric": "", "width": 0.2, "ratio": 1.0, "as_labels": 50, "without": np.nan},
+        {**common, "use": "alone", "metric": "good", "width": 0.12, "ratio": 0.6, "as_labels": 139, "without": 0.19},
+        {**common, "use": "alone", "metric": "idle", "width": 0.19, "ratio": 0.95, "as_labels": 55, "without": 0.12},
+        {**common, "use": "all", "metric": "", "width": 0.12, "ratio": 0.6, "as_labels": 139, "without": np.nan},
+    ])
+    _, plan, _ = scaled("pairwise")
+    told = story.metric_worth(worth, plan.criteria[0])
+    assert "20 points wide with labels only and 12 points with all metrics, as if there were 139 labels" in told
+    assert "good alone reaches 60% of the width" in told and "idle adds little" in told
+    assert "too few labels" in story.metric_worth(worth.assign(width=np.nan), plan.criteria[0])
+
+
+def agreement_rows(alpha: float, lower: float, upper: float, *, outputs: int = 30) -> pd.DataFrame:
+    return pd.DataFrame([{"model": "all", "outputs": outputs, "raters": 3, "same": 0.8, "alpha": alpha, "lower": lower,
+                          "upper": upper}])
+
+
+@pytest.mark.parametrize(("numbers", "said"), [
+    ((0.9, 0.85, 0.95), "enough for firm"), ((0.75, 0.68, 0.9), "enough for tentative"),
+    ((0.5, 0.4, 0.6), "too little"), ((0.7, 0.5, 0.9), "cannot tell"), ((np.nan, np.nan, np.nan), "not defined"),
+])
+def test_agreement_is_read_by_its_interval(case, numbers, said):
+    assert said in story.agreement({"correct": agreement_rows(*numbers)}, case[0])
+
+
+def test_single_judgments_are_told_once(case):
+    nobody = agreement_rows(np.nan, np.nan, np.nan, outputs=0)
+    told = story.agreement({"a": nobody, "b": nobody}, case[0])
+    assert told.startswith("- On a and b one person judged each output") and "\n" not in told
+
+
+def test_severity_names_raters_who_differ(case):
+    found = pd.DataFrame({"rater": ["anna", "ben"], "difference": [0.1, -0.05], "lower": [0.02, -0.2],
+                          "upper": [0.2, 0.1]})
+    criterion = case[0].criterion("correct")
+    assert "anna (+10.0 points) differs" in story.severity(found, criterion)
+    assert "No rater is shown to judge differently" in story.severity(found.iloc[1:], criterion)
+    assert "Too few" in story.severity(found.assign(lower=np.nan), criterion)
+
+
+def test_a_second_rater_is_weighed_against_more_outputs(case):
+    more = pd.DataFrame({"model": "new", "raters": [1, 2], "same_outputs": [0.2, 0.15], "same_judgments": [0.2, 0.25],
+                         "outputs": [60.0, 30.0]})
+    criterion = case[0].criterion("correct")
+    told = story.more_raters(more, criterion)
+    assert "15 points wide instead of 20 points" in told and "more outputs would buy more" in told
+    assert "a second rater would buy more" in story.more_raters(more.assign(same_judgments=[0.25, 0.2]), criterion)
+    assert "cannot be told" in story.more_raters(more.assign(same_outputs=np.nan), criterion)
+
+
+def test_checks_that_fit_again_say_when_they_were_left_out():
+    found = check_table([CheckResult("a", True, "."), CheckResult("b", False, ".", "correct")])
+    assert "--full" in story.sensitivity(found.iloc[:0], full=False)
+    assert "1 of 2 checks give no reason to doubt: look at b (correct)" in story.sensitivity(
+        found, full=True).replace("\\", "")
+
+
+def test_limits_tell_whether_several_people_judged(case):
+    _, _, features = case
+    assert "Agreement between raters was not measured" in story.limits({"correct": features})
+    several, _, _ = scaled("raters")
+    told = story.limits({"correct": several})
+    assert "by more than one rater" in told and "Agreement between raters was not measured" not in told

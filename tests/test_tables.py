@@ -5,14 +5,18 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from conftest import write_tiny
+from helpers import judged_features
 
-from migration_kit import overview, tables
+from migration_kit import overview, raters, tables
+from migration_kit.agreement import agreement
 from migration_kit.checks import CheckResult, check_table
 from migration_kit.crosschecks import cross_checks
 from migration_kit.data import load_data
 from migration_kit.features import build_features
+from migration_kit.metric_worth import metric_worth
 from migration_kit.plan import load_plan
 from migration_kit.requirements import check_requirements
+from migration_kit.simulate.families import simulate_family
 from migration_kit.tables.grid import NAME, NUMBER, grid, mark
 
 EVIL = "<script>alert(1)</script>"
@@ -66,17 +70,18 @@ def test_marks(passed, sign):
 
 def test_tables_of_the_plan_and_the_data(case):
     plan, data, features = case
-    counts = overview.flow({"correct": features}, data, plan)
+    counts, criterion = overview.flow({"correct": features}, data, plan), plan.criterion("correct")
     for table in (tables.models(plan), tables.criteria(plan), tables.metrics(plan), tables.sign_off(plan),
-                  tables.flow(counts, outcomes=True), tables.flips(overview.flips(features, plan)),
-                  tables.raw(cross_checks(features, plan, traffic=True, seed=1)), tables.priors(),
+                  tables.flow(counts, plan, outcomes=True), tables.flips(overview.flips(features, plan), criterion),
+                  tables.raw(cross_checks(features, plan, traffic=True, seed=1), criterion, features), tables.priors(),
+                  tables.metric_worth(metric_worth(features, plan, traffic=True), criterion),
                   tables.requirements(check_requirements(plan, data), plan)):
         assert not page(table).find_all("script")
     assert EVIL in page(tables.models(plan)).get_text()
     assert "{{m^2}}" in page(tables.models(plan)).get_text()
     assert "5 points" in page(tables.criteria(plan)).get_text()
-    assert ["old", "12", "12", "12", "10", "8", "2"] in cells(tables.flow(counts, outcomes=True))
-    assert ["old", "12", "12", "12", "10"] in cells(tables.flow(counts, outcomes=False))
+    assert ["old", "12", "12", "12", "10", "80.0%", "8", "2"] in cells(tables.flow(counts, plan, outcomes=True))
+    assert ["old", "12", "12", "12", "10"] in cells(tables.flow(counts, plan, outcomes=False))
 
 
 def test_requirements_are_told_with_a_mark(case):
@@ -100,6 +105,93 @@ def test_slices_stand_worst_first(case):
     rows = cross_checks(features, plan, traffic=True, seed=1)
     rows = rows[rows["method"] == "labels_only"].assign(method="calibrated")
     found = cells(tables.slices(rows, plan))
-    values = [float(row[3].replace("−", "-")) for row in found]
+    values = [float(row[3].removesuffix(" points").replace("−", "-")) for row in found]
     assert values == sorted(values)
     assert len(found) == 2 * features.sizes["slice"]
+
+
+@pytest.fixture(scope="module", params=["ordinal", "at_least", "normal", "pairwise", "raters"])
+def scaled(request):
+    features, plan = judged_features(simulate_family(request.param, n_labels=60, n_unlabelled=60, seed=1))
+    rows = cross_checks(features, plan, traffic=True, seed=1)
+    calibrated = rows[rows["method"] == "labels_only"].assign(method="calibrated")
+    return features, plan, pd.concat([rows, calibrated], ignore_index=True)
+
+
+def test_numbers_stand_in_the_unit_of_the_scale(scaled):
+    features, plan, rows = scaled
+    criterion = plan.criteria[0]
+    kind = "share" if criterion.in_points and criterion.kind == "ordinal" else criterion.kind
+    mine = rows[(rows["method"] == "calibrated") & (rows["slice"] == "all")].set_index(["quantity", "model"])["mean"]
+    delta = mine["contrast", "new"]
+    shown = {"ordinal": f"{delta:+.2f}", "continuous": f"{delta:+.2f}"}.get(kind, f"{100 * delta:+.1f}")
+    shown = shown.replace("-", "−")
+    found = cells(tables.estimates(rows, plan))
+    assert next(row for row in found if row[0] == "old")[3] == "–"
+    assert next(row for row in found if row[0] == "new")[3] == shown
+    quality = next(row for row in found if row[0] == "old")[1]
+    assert quality == {"ordinal": f"{mine['quality', 'old']:.2f}", "continuous": f"{mine['quality', 'old']:.2f}",
+                       "pairwise": "0.0%"}.get(kind, f"{100 * mine['quality', 'old']:.1f}%").replace("-", "−")
+    title = {"ordinal": "mean score, contrast on the scale 1 to 5", "continuous": "mean, contrast in its own unit",
+             "pairwise": "net win rate, contrast in points net"}.get(kind, "share at 4 or above, contrast in points")
+    assert any(row[0].startswith(f"correct: {title}") for row in found)
+    methods = cells(tables.methods(rows, plan, criterion, features))
+    assert [shown] == [row[1] for row in methods if row[0] == "calibrated (decides)"]
+
+
+def test_a_table_holds_no_percent_where_quality_is_no_rate(scaled):
+    features, plan, rows = scaled
+    criterion = plan.criteria[0]
+    if not criterion.in_points:
+        for table in (tables.raw(rows, criterion, features), tables.slices(rows, plan), tables.criteria(plan)):
+            values = [cell for row in cells(table) for cell in row if cell.endswith(("%", " points"))]
+            chances = [float(value.strip("<>%")) for value in values if value.endswith("%")]
+            assert not any(value.endswith("points") for value in values)
+            assert set(chances) <= _probabilities(rows)
+    judged = {"ordinal": "1 to 5", "continuous": "a number",
+              "pairwise": "candidate against incumbent: win, tie or loss"}
+    assert cells(tables.criteria(plan))[0][2] == judged[criterion.kind]
+
+
+def _probabilities(rows: pd.DataFrame) -> set[float]:
+    return {0.1, 99.9} | {round(100 * p, 1) for p in rows["prob_noninferior"].dropna()}
+
+
+def test_raw_metrics_in_another_unit_are_left_out_beside_the_margin(scaled):
+    features, plan, rows = scaled
+    rows = rows.assign(metric=rows["metric"].where(rows["method"] != "raw", "latency"))
+    assert not any("latency" in row[0] for row in cells(tables.methods(rows, plan, plan.criteria[0], features)))
+
+
+def test_raters_are_told_with_their_agreement_and_severity():
+    features, plan = judged_features(simulate_family("raters", n_labels=60, n_unlabelled=60, seed=1))
+    criterion = plan.criteria[0]
+    among = agreement(features, interval=0.95, seed=1)
+    total = among[among["model"] == "all"].iloc[0]
+    found = cells(tables.agreement(among, plan, criterion))
+    assert found[0][:2] == ["all models", str(total["outputs"])] and found[0][4] == f"{total['alpha']:.2f}"
+    severe = raters.severity(features, interval=0.95)
+    found = cells(tables.severity(severe, plan, criterion))
+    assert [row[0] for row in found[: len(severe)]] == severe["rater"].tolist()
+    assert found[0][4] == f"{severe.iloc[0]['difference']:+.2f}".replace("-", "−")
+    more = raters.more_raters(features, plan, traffic=True)
+    found = [row for row in cells(tables.more_raters(more, criterion)) if row[0] in "123"]
+    assert [row[1] for row in found] == [f"{width:.2f}" for width in more["same_outputs"]]
+
+
+def test_flip_points_stand_with_what_is_now_and_leave_out_what_never_turns(case):
+    plan = case[0]
+    common = {"candidate": "new", "verdict": "switch", "sentence": "So."}
+    points = [
+        {**common, "what": "margin", "criterion": "correct", "where": "", "at": 0.08, "now": 0.05},
+        {**common, "what": "traffic", "criterion": "correct", "where": "amer", "at": 0.7, "now": 0.4},
+        {**common, "what": "prior", "criterion": "correct", "where": "wider", "at": 1.4142, "now": 1.0},
+        {**common, "what": "weight", "criterion": "correct", "where": "small", "at": 0.25, "now": 1.0},
+        {**common, "what": "traffic", "criterion": "", "where": "", "at": np.nan, "now": np.nan},
+    ]
+    found = cells(tables.flip_points({"flip_points": points, "candidates": {"new": {"verdict": "collect"}}}, plan))
+    assert ["margin on correct", "5 points", "8 points", "switch"] in found
+    assert ["traffic on correct", "40% amer", "70% amer", "switch"] in found
+    assert ["prior on correct", "1.00 times", "1.41 times", "switch"] in found
+    assert ["weight on correct", "1.00", "0.25", "switch to new"] in found
+    assert ["new: collect"] in found and len([row for row in found if row[-1].startswith("switch")]) == 4

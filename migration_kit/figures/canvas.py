@@ -12,11 +12,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
-from migration_kit.wording import wrapped
+from migration_kit.wording import Unit, wrapped
 
 WIDTH = 7.6
 DOTS_PER_INCH = 160
+# A figure holds a few hundred shades, nearly all on the edges of letters: a palette takes a third of the space.
+SHADES = 128
 INK, SOFT, LINE, LOSS = "#1c2226", "#5b666e", "#d5dada", "#a8321f"
 INCUMBENT = "#767676"
 # Position 7 of the palette is grey, which belongs to the incumbent.
@@ -66,9 +69,18 @@ class Picture(Figure):
         with mpl.rc_context(STYLE), warnings.catch_warnings():
             # A letter that the font lacks is drawn as a box: the description holds it.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            self.savefig(content, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
+            self.savefig(content, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
         kind = "image/png"
-        return {kind: b64encode(content.getvalue()).decode()}, {kind: {"alt": self.alt_text, "caption": self.caption}}
+        return {kind: b64encode(_small(content)).decode()}, {kind: {"alt": self.alt_text, "caption": self.caption}}
+
+
+def _small(content: io.BytesIO) -> bytes:
+    """The same picture with a palette; no shade moves by more than the eye can tell."""
+    small = io.BytesIO()
+    with Image.open(content) as full:
+        reduced = full.convert("RGB").quantize(SHADES, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    reduced.save(small, format="png", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    return small.getvalue()
 
 
 def styled[**P](draw: Callable[P, Picture]) -> Callable[P, Picture]:
@@ -110,22 +122,25 @@ def name_rows(axes: Axes, names: Sequence[str], *, width: int = 24) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def scale(axes: Axes, label: str, *, contrast: bool) -> None:
-    """Count the horizontal axis in points or percent."""
+def scale(axes: Axes, label: str, unit: Unit, *, contrast: bool) -> None:
+    """Count the horizontal axis in the unit of a criterion."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(_in_points if contrast else _in_percent))
+    axes.xaxis.set_major_formatter(ticks(unit, contrast=contrast))
     axes.set_xlabel(label)
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def _in_points(value: float, _: int = 0) -> str:
-    number = round(100 * value, 6)
-    return "0" if not number else f"{number:+g}".replace("-", "−")
+def ticks(unit: Unit, *, contrast: bool) -> FuncFormatter:
+    """Return what writes the numbers along an axis: contrasts with their sign, rates in percent."""
+    sign = "+" if contrast or unit.signed else ""
+    after = "%" if unit.in_points and not contrast else ""
 
+    def written(value: float, _: int = 0) -> str:
+        number = round(unit.scale * value, 6)
+        return (f"{number:{sign}g}" if number else "0").replace("-", "−") + after
 
-def _in_percent(value: float, _: int = 0) -> str:
-    return f"{round(100 * value, 6):g}%".replace("-", "−")
+    return FuncFormatter(written)
 
 
 def draw_rows(axes: Axes, rows: pd.DataFrame, *, width: int = 24) -> None:

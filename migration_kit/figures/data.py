@@ -1,6 +1,7 @@
 """Figures of stages 01 and 02: what the data are, what the incumbent delivers, what raw metrics say."""
 
 import pandas as pd
+import xarray as xr
 
 from migration_kit.figures.canvas import (
     INCUMBENT,
@@ -15,10 +16,12 @@ from migration_kit.figures.canvas import (
     styled,
 )
 from migration_kit.figures.panels import forest
+from migration_kit.metric_units import metrics_in_unit
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import amount, level, listed, percent, points, share, short, span
+from migration_kit.wording import Unit, amount, flip_words, level, listed, percent, share, short, unit_of
 
 MIX = "#0173b2"
+STANDARD_ERRORS = Unit(False, "mean", "", "standard errors of each metric", 1)
 
 
 @styled
@@ -51,40 +54,52 @@ def baseline(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> P
     rows = select(estimates, criterion=criterion.id, model=plan.incumbent, quantity="quality", method="labels_only")
     total, slices = rows[rows["slice"] == "all"], rows[rows["slice"] != "all"]
     rows = pd.concat([total, slices.sort_values("mean", ascending=criterion.better == "higher")])
-    names = {"all": "all production traffic"}
+    names, unit = {"all": "all production traffic"}, unit_of(criterion)
     rows = rows.assign(
         label=[names.get(name, name) for name in rows["slice"]],
         colour=[INK if name == "all" else INCUMBENT for name in rows["slice"]],
-        note=[f"{percent(mean)}   {n} labels" for mean, n in zip(rows["mean"], rows["n_labels"], strict=True)],
+        note=[f"{unit.quality(mean)}   {n} labels" for mean, n in zip(rows["mean"], rows["n_labels"], strict=True)],
     )
     if len(rows) == 2:
         rows = rows.iloc[:1]
-    figure = forest({"": rows}, label=f"{criterion.id}: rate in percent", contrast=False)
-    figure.alt_text = f"{criterion.id} of {plan.incumbent}, from labels alone: " + "; ".join(
-        f"{row['label']} {percent(row['mean'])} ({span(row['lower'], row['upper'], rate=True)})"
+    figure = forest({"": rows}, label=f"{criterion.id}: {unit.axis}", unit=unit, contrast=False)
+    figure.alt_text = f"{criterion.id} of {plan.incumbent}, {unit.noun} from labels alone: " + "; ".join(
+        f"{row['label']} {unit.quality(row['mean'])} ({unit.quality_span(row['lower'], row['upper'])})"
         for row in rows.to_dict("records")) + "."
-    figure.caption = (f"{criterion.id} of {plan.incumbent}, the incumbent, from human judgments alone, with "
+    figure.caption = (f"{criterion.id} of {plan.incumbent}, the incumbent: {unit.noun} of human judgments alone, with "
                       f"{level(plan.sampling.interval)}. {better(criterion)}")
     return figure
 
 
-def raw(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Picture:
-    """Raw contrasts of every metric by candidate; rows of one layer."""
-    rows = rates(select(estimates, criterion=criterion.id, slice="all", method="raw"))
-    rows = rows[rows["quantity"] == "contrast"]
+def raw(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec, features: xr.Dataset) -> Picture:
+    """Raw contrasts of every metric by candidate; rows of one layer.
+
+    Metrics in another unit than the criterion have no place on its axis. Where all are, each is counted in its own
+    standard errors.
+    """
+    rows = select(estimates, criterion=criterion.id, slice="all", method="raw", quantity="contrast")
+    mine, unit, other = in_unit(rows, features), unit_of(criterion), ""
+    left = [name for name in dict.fromkeys(rows["metric"]) if name not in set(mine["metric"])]
+    if mine.empty and len(rows):
+        unit, mine = STANDARD_ERRORS, in_standard_errors(rows)
+        other = " Each metric is counted in its own standard errors, because none is in the criterion's unit."
+    elif left:
+        other = f" In another unit, so in the table only: {listed(left)}."
     shade, shape = colours(plan.model_ids, incumbent=plan.incumbent), markers(plan.model_ids, incumbent=plan.incumbent)
     panels = {}
     for model in plan.candidates:
-        mine = rows[rows["model"] == model]
-        panels[model] = mine.assign(label=mine["metric"], colour=shade[model], marker=shape[model],
-                                    note=mine["mean"].map(points))
-    figure = forest(panels, label=f"raw contrast with {plan.incumbent}, points", contrast=True,
-                    columns=1 if len(panels) < 2 else 2, margin=criterion.margin)
-    figure.alt_text = f"Raw contrasts on {criterion.id}: " + "; ".join(
-        f"{model}: {listed([f'{row.metric} {points(row.mean)}' for row in mine.itertuples()])}"
-        for model, mine in panels.items()) + " points."
+        of_model = mine[mine["model"] == model]
+        panels[model] = of_model.assign(label=of_model["metric"], colour=shade[model], marker=shape[model],
+                                        note=of_model["mean"].map(unit.change))
+    figure = forest(panels, label=f"raw contrast with {plan.incumbent}, {unit.contrast_axis}", unit=unit,
+                    contrast=True, columns=1 if len(panels) < 2 else 2,
+                    margin=None if unit is STANDARD_ERRORS else criterion.margin)
+    figure.alt_text = f"Raw contrasts on {criterion.id}, {unit.contrast_axis}: " + "; ".join(
+        f"{model}: {listed([f'{row.metric} {unit.change(row.mean)}' for row in of_model.itertuples()])}"
+        for model, of_model in panels.items()) + "."
     figure.caption = (f"Candidate minus incumbent on {criterion.id} as each metric sees it, weighted by production "
-                      f"traffic, with {level(plan.sampling.interval)}; right of the line the candidate looks better.")
+                      f"traffic, with {level(plan.sampling.interval)}; right of the line the candidate looks better."
+                      f"{other}")
     return figure
 
 
@@ -115,8 +130,10 @@ def flips(counts: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Picture
     axes[0].set_xlim(-reach, reach)
     hide_spare(axes, len(sources))
     figure.alt_text = f"Answers that flip on {criterion.id}: " + "; ".join(told) + "."
-    figure.caption = ("Share of items on which only the incumbent is good (lost, hatched) and only the candidate is "
-                      f"good (gained, full), on {criterion.id}, in the test set as it is.")
+    good = total["both_bad"].notna()
+    lost_and_gained = flip_words(criterion.kind, verdicts=good.any(), scores=not good.all())
+    figure.caption = (f"Share of items that a candidate loses (hatched) and gains (full) on {criterion.id}, in the "
+                      f"test set as it is. {lost_and_gained}")
     return figure
 
 
@@ -128,14 +145,17 @@ def select(estimates: pd.DataFrame, **wanted: str) -> pd.DataFrame:
     return estimates[keep]
 
 
-def rates(estimates: pd.DataFrame) -> pd.DataFrame:
-    """Leave out raw metrics that are no rates: a latency has no place on an axis of points."""
-    levels = estimates[(estimates["method"] == "raw") & (estimates["quantity"] == "quality")]
-    other = set(levels.loc[~levels["mean"].between(0, 1), "metric"])
-    return estimates[(estimates["method"] != "raw") | ~estimates["metric"].isin(other)]
+def in_unit(estimates: pd.DataFrame, features: xr.Dataset) -> pd.DataFrame:
+    """Leave out raw metrics in another unit than the criterion: a latency has no place on an axis of points."""
+    return estimates[(estimates["method"] != "raw") | estimates["metric"].isin(metrics_in_unit(features))]
+
+
+def in_standard_errors(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Divide estimates by their standard deviations, so that metrics of any unit may stand on one axis."""
+    scale = estimates["sd"].where(estimates["sd"] > 0)
+    return estimates.assign(**{name: estimates[name] / scale for name in ("mean", "lower", "upper")})
 
 
 def better(criterion: CriterionSpec) -> str:
-    """Say which direction of a criterion's rate is better."""
+    """Say which direction of a criterion's quality is better."""
     return f"{criterion.better.capitalize()} is better."
-

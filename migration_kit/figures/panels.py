@@ -17,7 +17,7 @@ from migration_kit.figures.canvas import (
     scale,
     styled,
 )
-from migration_kit.wording import short, size
+from migration_kit.wording import Unit, short
 
 ROW, FRAME = 0.3, 0.75
 WIDE_LABELS = 34
@@ -25,19 +25,21 @@ WIDE_LABELS = 34
 
 @styled
 def forest(
-    panels: Mapping[str, pd.DataFrame], *, label: str, contrast: bool, columns: int = 1, margin: float | None = None,
-    margin_name: str = "margin",
+    panels: Mapping[str, pd.DataFrame], *, label: str, unit: Unit, contrast: bool, columns: int = 1,
+    margin: float | None = None, margin_name: str = "margin",
 ) -> Picture:
     """Draw one panel of rows for each entry, all on one scale.
 
     Parameters
     ----------
     panels : mapping
-        Title to rows as `canvas.draw_rows` takes them, on the 0..1 scale; "" for no title.
+        Title to rows as `canvas.draw_rows` takes them; "" for no title.
     label : str
         What the horizontal axis counts, with its unit.
+    unit : Unit
+        How its numbers are written.
     contrast : bool
-        Points around a line of no difference; else percent.
+        Contrasts around a line of no difference; else qualities.
     columns : int
         Panels beside each other.
     margin : float, optional
@@ -53,16 +55,17 @@ def forest(
     notes = pd.concat([rows["note"] for rows in panels.values() if "note" in rows])
     per_row = max(ROW * tall, 0.42 if notes.astype(str).str.contains("\n").any() else 0)
     figure, axes = picture(FRAME + grid * (per_row * longest + 0.55), rows=grid, columns=columns)
-    limits = _limits(panels, contrast=contrast, margin=margin)
+    limits = _limits(panels, unit, contrast=contrast, margin=margin)
     for number, (here, (title, rows)) in enumerate(zip(axes, panels.items(), strict=False)):
         draw_rows(here, rows, width=WIDE_LABELS if columns == 1 else 20)
         here.set_xlim(limits)
         last = number >= len(panels) - columns
-        scale(here, label if last and (columns == 1 or number == len(panels) - columns) else "", contrast=contrast)
+        named = last and (columns == 1 or number == len(panels) - columns)
+        scale(here, label if named else "", unit, contrast=contrast)
         here.tick_params(axis="x", labelbottom=last, length=3 if last else 0)
         here.set_title(short(title, 44 if columns > 1 else 80), pad=14 if contrast else 6)
         if contrast:
-            _references(here, margin=margin, name=margin_name)
+            _references(here, unit, margin=margin, name=margin_name)
     hide_spare(axes, len(panels))
     return figure
 
@@ -74,18 +77,21 @@ def _nothing() -> Picture:
     return figure
 
 
-def _limits(panels: Mapping[str, pd.DataFrame], *, contrast: bool, margin: float | None) -> tuple[float, float]:
+def _limits(
+    panels: Mapping[str, pd.DataFrame], unit: Unit, *, contrast: bool, margin: float | None
+) -> tuple[float, float]:
     rows = pd.concat(panels.values())
     ends = pd.concat([rows["mean"], rows["lower"], rows["upper"], rows.get("truth", pd.Series(dtype=float))]).dropna()
     low, high = (ends.min(), ends.max()) if len(ends) else (0.0, 1.0)
-    if contrast:
-        low, high = min(low, -(margin or 0), 0.0), max(high, margin or 0, 0.01)
-    room = 0.06 * max(high - low, 0.02)
+    if contrast or unit.signed:
+        low, high = min(low, -(margin or 0), 0.0), max(high, margin or 0, 0.0)
+    least = 0.02 if unit.in_points else margin or 0.0
+    room = 0.06 * (max(high - low, least) or 1.0)
     low, high = low - room, high + room
-    return (low, high) if contrast else (max(low, -0.005), min(high, 1.005))
+    return (max(low, -0.005), min(high, 1.005)) if unit.in_points and not (contrast or unit.signed) else (low, high)
 
 
-def _references(axes: Axes, *, margin: float | None, name: str) -> None:
+def _references(axes: Axes, unit: Unit, *, margin: float | None, name: str) -> None:
     axes.axvline(0, color=INK, linewidth=1, zorder=2)
     above = axes.get_xaxis_transform()
     axes.text(0, 1.01, "no difference", transform=above, ha="left", va="bottom", fontsize=7.5, color=SOFT)
@@ -93,5 +99,5 @@ def _references(axes: Axes, *, margin: float | None, name: str) -> None:
         left = axes.get_xlim()[0]
         axes.axvspan(left, -margin, color=LOSS, alpha=0.06, linewidth=0, zorder=0)
         axes.axvline(-margin, color=LOSS, linewidth=1.2, linestyle=(0, (4, 2)), zorder=2)
-        axes.text(-margin, 1.01, f"{name} −{size(margin).split()[0]} ", transform=above, ha="right", va="bottom",
+        axes.text(-margin, 1.01, f"{name} −{unit.size(margin).split()[0]} ", transform=above, ha="right", va="bottom",
                   fontsize=7.5, color=LOSS)

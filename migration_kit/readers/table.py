@@ -1,5 +1,6 @@
 """The `table` reader: any table with columns, by the maps its plan declares."""
 
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from migration_kit.errors import InputError, Problems, did_you_mean, listing, nearest, quote
-from migration_kit.plan import ITEM_COLUMNS, OUTPUT_COLUMNS, RATER_KINDS, SCORE_COLUMNS, SCORE_REQUIRED
+from migration_kit.plan import (
+    ITEM_COLUMNS,
+    OUTPUT_COLUMNS,
+    PREFERENCE_COLUMNS,
+    RATER_KINDS,
+    SCORE_COLUMNS,
+    SCORE_REQUIRED,
+)
 from migration_kit.plan_spec import ColumnSpec, TableSpec
 from migration_kit.plan_types import scalar_text
 from migration_kit.readers.cells import FILE, ROW, as_ids, as_numbers, as_text, matches, places, walk
@@ -15,9 +23,12 @@ from migration_kit.readers.files import Source, find_files, read_source
 
 FOUND = "_found"
 _TEXTS = frozenset({"text", "rationale", "source"})
-_IDS = frozenset({"item_id", "model", "criterion", "rater", "rater_kind", "repeat", "cluster_id"})
+LARGEST = 1e15
+_OPTIONAL = frozenset({"repeat", "cluster_id", *PREFERENCE_COLUMNS})
+_IDS = frozenset({"item_id", "model", "criterion", "rater", "rater_kind", *_OPTIONAL})
 _NEEDED = {"items": ("item_id",), "outputs": ("item_id", "model"), "traffic": ()}
-_KNOWN = {"items": ITEM_COLUMNS, "outputs": OUTPUT_COLUMNS, "scores": SCORE_COLUMNS, "held_out": SCORE_COLUMNS}
+_KNOWN = {"items": ITEM_COLUMNS, "outputs": (*OUTPUT_COLUMNS, *PREFERENCE_COLUMNS),
+          "scores": SCORE_COLUMNS, "held_out": SCORE_COLUMNS}
 
 
 def read_table(
@@ -48,8 +59,9 @@ def read_table(
     -------
     DataFrame
         Known columns that are there, in the order of `known`. Ids are text without surrounding spaces; numbers are
-        finite or missing. `_file` and `_row` say where a row stands; `_found` (scores) what stands where `value` is
-        no finite number. `attrs["rows"]` counts the rows of each file, `attrs["columns"]` lists its columns.
+        finite, within ±1e15, or missing. `_file` and `_row` say where a row stands; `_found` (scores) what stands
+        where `value` is no such number. `attrs["rows"]` counts the rows of each file, `attrs["columns"]` lists its
+        columns.
 
     Raises
     ------
@@ -172,26 +184,29 @@ def _long(
         asked = spec.columns.get(target)
         if target in wide or (asked is None and target not in source.columns):
             continue
-        cells = _mapped(source, asked or ColumnSpec(source=target), target=target, key=key, problems=problems)
+        cells = _mapped(source, asked or ColumnSpec(source=target), place=f"{key}.columns.{target}",
+                        problems=problems)
         _put(base, target, cells, numbers=numbers, problems=problems)
     frames = [base]
     if spec.values:
         frames = []
         for column, constants in spec.values.items():
-            frame = base.assign(**constants.model_dump())
-            _put(frame, "value", _column(source, column), numbers=numbers, problems=problems)
+            frame = base.assign(**constants.model_dump(exclude={"map"}))
+            asked = ColumnSpec(source=column, map=constants.map)
+            cells = _mapped(source, asked, place=f"{key}.values.{column}", problems=problems)
+            _put(frame, "value", cells, numbers=numbers, problems=problems)
             frames.append(frame)
     _check_ids(frames[0], kind, problems)
     problems.stop()
     return frames
 
 
-def _mapped(source: Source, asked: ColumnSpec, *, target: str, key: str, problems: Problems) -> pd.Series:
+def _mapped(source: Source, asked: ColumnSpec, *, place: str, problems: Problems) -> pd.Series:
     if asked.source is None:
         return pd.Series([asked.value] * len(source.rows), dtype=object)
     cells = _column(source, asked.source)
     if "." in asked.source and asked.source not in source.columns and len(cells) and cells.isna().all():
-        problems.add(source.name, f"{key}.columns.{target}: the path {quote(asked.source)} leads to nothing in any row")
+        problems.add(source.name, f"{place}: the path {quote(asked.source)} leads to nothing in any row")
     if asked.map is None:
         return cells
     text = as_ids(cells)[0]
@@ -202,7 +217,7 @@ def _mapped(source: Source, asked: ColumnSpec, *, target: str, key: str, problem
         for file, where, rows in places(at, unknown):
             values = rows["cell"].unique()
             problems.add(file, f"column {quote(asked.source)}, {where}: found {listing(values)}, which "
-                               f"{key}.columns.{target}.map does not name{did_you_mean(values[0], asked.map)}; "
+                               f"{place}.map does not name{did_you_mean(values[0], asked.map)}; "
                                f"expected one of {listing(asked.map, 12)}")
     return pd.Series([asked.map.get(one) if isinstance(one, str) else None for one in folded], dtype=object)
 
@@ -212,6 +227,8 @@ def _put(frame: pd.DataFrame, target: str, cells: pd.Series, *, numbers: set[str
     cells = cells.reset_index(drop=True)
     if target in numbers:
         frame[target], found = as_numbers(cells)
+        if (huge := frame[target].abs() > LARGEST).any():
+            found[huge], frame.loc[huge, target] = cells[huge].astype("str"), float("nan")
         if target == "value":
             frame[FOUND] = found
         elif found.notna().any():
@@ -232,8 +249,9 @@ def not_a_number(found: str, column: str) -> str:
     low = found.lower().strip("+-")
     if low in ("nan", "na", "n/a", "none", "null", "nil", ""):
         hint = "leave the cell empty where it is missing"
-    elif low.startswith("inf") or low.replace(".", "").replace("e", "").replace("+", "").isdigit():
-        hint = "infinity cannot be averaged; leave the cell empty or write the number"
+    elif (number := _number(low)) is not None:
+        what = f"a number beyond {LARGEST:g}" if math.isfinite(number) else "infinity"
+        hint = f"{what} cannot be averaged; leave the cell empty or write the number"
     elif found.count(",") == 1 and found.replace(",", "").strip("+-").isdigit():
         hint = "write a decimal point, not a comma"
     else:
@@ -241,8 +259,15 @@ def not_a_number(found: str, column: str) -> str:
     return f"found {quote(found)}, expected a finite number; {hint}"
 
 
+def _number(text: str) -> float | None:
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
 def _check_ids(frame: pd.DataFrame, kind: str, problems: Problems) -> None:
-    for column in {"traffic": ()}.get(kind, _IDS & set(frame) - {"repeat", "cluster_id"}):
+    for column in {"traffic": ()}.get(kind, sorted(_IDS & set(frame) - _OPTIONAL)):
         empty = frame[column].isna()
         for file, where, _ in places(frame, empty) if empty.any() else ():
             problems.add(file, f"column {quote(column)}, {where}: is empty; every row of {kind} needs it")

@@ -1,19 +1,24 @@
 """Migrations with known truth, for the demo, the tests and the benchmarks."""
 
-from migration_kit.simulate.pairs import SCENARIOS, Pairs, draw_latent, draw_verdicts, score_rows, simulate_pairs
-from migration_kit.simulate.support import (
+from migration_kit.simulate.families import FAMILIES, Judged, judged_rows, simulate_family
+from migration_kit.simulate.pairs import Pairs, draw_latent, draw_verdicts, score_rows, simulate_pairs
+from migration_kit.simulate.scenarios import SCENARIOS
+from migration_kit.simulate.support import Simulation, simulate_support, support_rates
+from migration_kit.simulate.support_design import (
     SUPPORT_METRICS,
     SUPPORT_MODELS,
+    SUPPORT_PANELS,
     SUPPORT_REGIONS,
+    SUPPORT_SEVERITY,
     SUPPORT_WEAK,
-    Simulation,
+    Panel,
     SupportMetric,
-    simulate_support,
-    support_rates,
 )
+from migration_kit.simulate.support_opinions import opinion_rates
 
 __all__ = [
-    "SCENARIOS", "SUPPORT_METRICS", "SUPPORT_MODELS", "SUPPORT_REGIONS", "SUPPORT_WEAK", "Pairs", "Simulation",
-    "SupportMetric", "draw_latent", "draw_verdicts", "score_rows", "simulate_pairs", "simulate_support",
-    "support_rates",
+    "FAMILIES", "SCENARIOS", "SUPPORT_METRICS", "SUPPORT_MODELS", "SUPPORT_PANELS", "SUPPORT_REGIONS",
+    "SUPPORT_SEVERITY", "SUPPORT_WEAK", "Judged", "Pairs", "Panel", "Simulation", "SupportMetric", "draw_latent",
+    "draw_verdicts", "judged_rows", "opinion_rates", "score_rows", "simulate_family", "simulate_pairs",
+    "simulate_support", "support_rates",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -11,66 +10,20 @@ from scipy.special import ndtr, ndtri
 
 from migration_kit.errors import InputError
 from migration_kit.simulate.pairs import LATENT_CORRELATION, draw_latent, draw_verdicts, score_rows
-
-
-@dataclass(frozen=True)
-class SupportMetric:
-    """How one metric reads the truth of a criterion, one value a model in the order of ``SUPPORT_MODELS``.
-
-    A verdict is 1 with probability ``level`` where the truth is 1, and ``other`` where it is 0 and the item of average
-    hardness; ``misled`` is the probit slope of the latter on hardness (above 0: taken in by bad outputs on hard items).
-    A score is ``ndtr`` of a normal with sd 0.7 around ``level`` where the truth is 1, ``other`` where it is 0.
-    """
-
-    criterion: str
-    rater_kind: str
-    level: tuple[float, ...]
-    other: tuple[float, ...]
-    misled: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
-    score: bool = False
-
-
-def _design(text: str) -> pd.DataFrame:
-    return pd.read_csv(StringIO(text), sep=r"\s+", index_col=0)
-
-
-# shares of the test set and of traffic; probit shift of `correct` and `style`, with the sign turned for `refusal`
-SUPPORT_REGIONS = _design("""
-region              test  traffic  shift
-north_america       0.20     0.34   0.10
-europe              0.18     0.24   0.05
-south_asia          0.18     0.18   0.00
-latin_america       0.16     0.11  -0.05
-east_asia           0.14     0.08  -0.10
-middle_east_africa  0.14     0.05  -0.15
-""")
-# true rates where the shift is 0; latency in seconds (median, sd of its log); median characters of an output
-SUPPORT_MODELS = _design("""
-model             correct  refusal  style  format_ok  latency_median  latency_spread  chars
-atlas-2025-06        0.77     0.09   0.80     0.9985            1.10            0.26    620
-borealis-2026-09     0.85     0.08   0.82     0.9985            0.85            0.30    640
-cirrus-2026-08       0.67     0.07   0.84     0.9985            0.80            0.28    980
-delta-2026-07        0.82     0.08   0.82     0.9500            0.70            0.32    560
-ember-2026-10        0.82     0.07   0.83     0.9985            0.95            0.28    600
-""")
-SUPPORT_WEAK = ("borealis-2026-09", "south_asia", 0.50)  # this model's rate of `correct` in this region
-SUPPORT_METRICS = {
-    "judge_cirrus": SupportMetric(
-        "correct", "judge", (0.93, 0.93, 0.97, 0.92, 0.92), (0.30, 0.28, 0.62, 0.32, 0.28), (0.2, 0.2, 0.7, 0.2, 0.2)
-    ),
-    "judge_quill": SupportMetric(
-        "correct", "judge", (0.88, 0.90, 0.94, 0.88, 0.89), (0.20, 0.25, 0.46, 0.20, 0.22), (0.1, 0.1, 0.4, 0.1, 0.1)
-    ),
-    "reference_overlap": SupportMetric(
-        "correct", "code", (0.45, 0.35, 0.50, 0.45, 0.40), (-0.45, -0.40, -0.30, -0.45, -0.45), score=True
-    ),
-    "refusal_judge": SupportMetric("refusal", "judge", (0.90, 0.88, 0.85, 0.90, 0.88), (0.03, 0.04, 0.02, 0.03, 0.03)),
-    "refusal_phrases": SupportMetric("refusal", "code", (0.80, 0.55, 0.45, 0.60, 0.60), (0.02, 0.03, 0.02, 0.02, 0.02)),
-    "style_judge": SupportMetric("style", "judge", (0.88, 0.90, 0.95, 0.88, 0.88), (0.30, 0.30, 0.50, 0.30, 0.32)),
-    "style_checklist": SupportMetric(
-        "style", "code", (0.90, 0.85, 0.95, 0.80, 0.85), (0.05, 0.10, 0.15, 0.00, 0.05), score=True
-    ),
-}
+from migration_kit.simulate.support_design import (
+    SUPPORT_METRICS,
+    SUPPORT_MODELS,
+    SUPPORT_REGIONS,
+    SUPPORT_WEAK,
+    SupportMetric,
+)
+from migration_kit.simulate.support_opinions import (
+    OPINION_METRICS,
+    opinion_metric_means,
+    opinion_rates,
+    opinion_tables,
+    satisfaction_seen,
+)
 
 
 @dataclass(frozen=True)
@@ -80,8 +33,9 @@ class Simulation:
     ``scores`` holds all metrics and the human judgments the kit may use, ``held_out`` a human judgment of every output.
     ``truth`` is exact: ``criterion, model, slice, statistic, value, contrast``; slice ``all`` is weighted by traffic. A
     positive contrast is better than the incumbent, also where a lower value is better. ``metric_truth`` is exact for
-    every metric that gives verdicts, under traffic: ``criterion, metric, model, true_positive_rate,
-    false_positive_rate, mean, contrast``, where ``mean`` is what the metric says by itself.
+    every metric that gives verdicts, grades or preferences, under traffic: ``criterion, metric, model,
+    true_positive_rate, false_positive_rate, mean, contrast``, where ``mean`` is what the metric says by itself and only
+    verdicts have the two rates.
     """
 
     items: pd.DataFrame
@@ -94,9 +48,10 @@ class Simulation:
 
 
 def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> Simulation:
-    """Draw the support assistant: six regions, an incumbent, four candidates, three gates, format and latency.
+    """Draw the support assistant: six regions, an incumbent, four candidates, five criteria, format and latency.
 
-    A refused output is never correct: both follow the same latent difficulty, from opposite ends.
+    A refused output is never correct: both follow the same latent difficulty, from opposite ends. Satisfaction (1 to 5,
+    a panel of four) and preference against the incumbent follow difficulty and manner together.
 
     Parameters
     ----------
@@ -105,8 +60,9 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
     n_items : int
         Items of the test set.
     n_labels : int
-        Items drawn at random whose outputs people judged, the same for all models. With the same seed, fewer labels are
-        a subset of more, and everything else stays equal.
+        Items drawn at random whose outputs people judged for the gates, the same for all models; satisfaction and
+        preference are judged on some of them. With the same seed, fewer labels are a subset of more, and everything
+        else stays equal.
 
     Raises
     ------
@@ -117,7 +73,7 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
         raise InputError(f"n_labels is {n_labels}; choose from 1 to n_items = {n_items}")
     models, regions, traffic = list(SUPPORT_MODELS.index), SUPPORT_REGIONS.index, SUPPORT_REGIONS["traffic"]
     rates, shape = support_rates(), (n_items, len(models))
-    streams = iter(np.random.default_rng(seed).spawn(7 + len(SUPPORT_METRICS)))
+    streams = iter(np.random.default_rng(seed).spawn(13 + len(SUPPORT_METRICS)))
 
     region = next(streams).choice(len(regions), size=n_items, p=SUPPORT_REGIONS["test"])
     answer, hardness = draw_latent(*shape, rng=next(streams))
@@ -127,7 +83,8 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
         "refusal": -answer < ndtri(rates["refusal"].T[region]),
         "style": manner < ndtri(rates["style"].T[region]),
     }
-    labelled = np.sort(next(streams).permutation(n_items)[:n_labels])
+    order = next(streams).permutation(n_items)
+    labelled = np.sort(order[:n_labels])
     valid = next(streams).random(shape) < SUPPORT_MODELS["format_ok"].to_numpy()
     seconds = np.exp(next(streams).standard_normal(shape) * SUPPORT_MODELS["latency_spread"].to_numpy())
     seconds = (seconds * SUPPORT_MODELS["latency_median"].to_numpy()).round(3)
@@ -151,6 +108,8 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
         *(score_rows(item_id[labelled], models, y[labelled], criterion=c, **people) for c, y in truth.items()),
     ]
     held_out = [score_rows(item_id, models, y, criterion=c, **people) for c, y in truth.items()]
+    seen = satisfaction_seen(rates, region, answer=answer, manner=manner)
+    opinions, kept_aside = opinion_tables(item_id, seen, order, n_labels=n_labels, streams=streams)
     metric_truth = [_metric_truth(name, m, rates[m.criterion]) for name, m in SUPPORT_METRICS.items() if not m.score]
     return Simulation(
         items=pd.DataFrame({"item_id": item_id, "region": regions.to_numpy()[region]}),
@@ -161,11 +120,11 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
                 "output_chars": chars.T.ravel(),
             }
         ),
-        scores=pd.concat(scores, ignore_index=True),
+        scores=pd.concat([*scores, *opinions], ignore_index=True),
         traffic=pd.DataFrame({"region": regions, "share": traffic.to_numpy()}),
-        held_out=pd.concat(held_out, ignore_index=True),
+        held_out=pd.concat([*held_out, *kept_aside], ignore_index=True),
         truth=_support_truth(rates),
-        metric_truth=pd.concat(metric_truth, ignore_index=True),
+        metric_truth=pd.concat([*metric_truth, _opinion_metric_truth(rates)], ignore_index=True),
     )
 
 
@@ -180,22 +139,22 @@ def support_rates() -> dict[str, np.ndarray]:
 
 
 def _support_truth(rates: dict[str, np.ndarray]) -> pd.DataFrame:
-    tables = []
-    for criterion, rate in rates.items():
-        value = pd.DataFrame(rate, index=SUPPORT_MODELS.index, columns=SUPPORT_REGIONS.index)
-        value["all"] = rate @ SUPPORT_REGIONS["traffic"].to_numpy()
-        contrast = value.iloc[0] - value if criterion == "refusal" else value - value.iloc[0]
-        tables.append(
-            pd.DataFrame({"value": value.stack(), "contrast": contrast.stack()})
-            .rename_axis(["model", "slice"])
-            .reset_index()
-            .assign(criterion=criterion, statistic="mean")
-        )
+    binary = [_means(criterion, rate) for criterion, rate in rates.items()]
+    opinions = [_means(criterion, value) for criterion, value in opinion_rates(rates).items()]
     p95 = SUPPORT_MODELS["latency_median"] * np.exp(SUPPORT_MODELS["latency_spread"] * ndtri(0.95))
     latency = pd.DataFrame({"model": p95.index, "value": p95.to_numpy(), "contrast": (p95.iloc[0] - p95).to_numpy()})
-    tables.append(latency.assign(slice="all", criterion="latency_s", statistic="p95"))
+    latency = latency.assign(slice="all", criterion="latency_s", statistic="p95")
     columns = ["criterion", "model", "slice", "statistic", "value", "contrast"]
-    return pd.concat(tables, ignore_index=True)[columns]
+    return pd.concat([*binary, latency, *opinions], ignore_index=True)[columns]
+
+
+def _means(criterion: str, exact: np.ndarray) -> pd.DataFrame:
+    """Rows of a quality given by model and region, with its total under traffic."""
+    value = pd.DataFrame(exact, index=SUPPORT_MODELS.index, columns=SUPPORT_REGIONS.index)
+    value["all"] = exact @ SUPPORT_REGIONS["traffic"].to_numpy()
+    contrast = value.iloc[0] - value if criterion == "refusal" else value - value.iloc[0]
+    rows = pd.DataFrame({"value": value.stack(), "contrast": contrast.stack()}).rename_axis(["model", "slice"])
+    return rows.reset_index().assign(criterion=criterion, statistic="mean")
 
 
 def _metric_truth(name: str, metric: SupportMetric, rate: np.ndarray) -> pd.DataFrame:
@@ -219,3 +178,12 @@ def _metric_truth(name: str, metric: SupportMetric, rate: np.ndarray) -> pd.Data
             "contrast": mean[0] - mean if metric.criterion == "refusal" else mean - mean[0],
         }
     )
+
+
+def _opinion_metric_truth(rates: dict[str, np.ndarray]) -> pd.DataFrame:
+    tables = []
+    for criterion, metric in OPINION_METRICS.items():
+        mean = opinion_metric_means(rates)[metric] @ SUPPORT_REGIONS["traffic"].to_numpy()
+        tables.append(pd.DataFrame({"criterion": criterion, "metric": metric, "model": SUPPORT_MODELS.index,
+                                    "mean": mean, "contrast": mean - mean[0]}))
+    return pd.concat(tables, ignore_index=True)

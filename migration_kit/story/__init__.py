@@ -13,16 +13,9 @@ from migration_kit.story.data import (
     requirements,
     source,
 )
-from migration_kit.story.results import (
-    checks,
-    contrast,
-    methods,
-    metric_trust,
-    quality,
-    reliability,
-    slices,
-    traffic_shift,
-)
+from migration_kit.story.model import model
+from migration_kit.story.results import checks, contrast, methods, quality, sensitivity, slices, traffic_shift
+from migration_kit.story.trust import agreement, metric_trust, metric_worth, more_raters, reliability, severity
 from migration_kit.story.verdict import (
     alarms,
     caveats,
@@ -32,6 +25,7 @@ from migration_kit.story.verdict import (
     held_out_heading,
     joint,
     limits,
+    margins_needed,
     reasons,
     sampling,
     stakes,
@@ -40,8 +34,9 @@ from migration_kit.story.verdict import (
 )
 
 __all__ = [
-    "alarms", "baseline", "caveats", "checks", "conditions", "contrast", "flip_points", "flips", "flow", "heading",
-    "held_out", "held_out_heading", "joint", "limits", "margins", "methods", "metric_trust", "mix", "quality",
-    "question", "raters", "raw", "reasons", "reliability", "requirements", "sampling", "slices", "source", "stakes",
-    "traffic_shift", "verdict", "weights",
+    "agreement", "alarms", "baseline", "caveats", "checks", "conditions", "contrast", "flip_points", "flips", "flow",
+    "heading", "held_out", "held_out_heading", "joint", "limits", "margins", "margins_needed", "methods",
+    "metric_trust", "metric_worth", "mix", "model", "more_raters", "quality", "question", "raters", "raw", "reasons",
+    "reliability", "requirements", "sampling", "sensitivity", "severity", "slices", "source", "stakes", "traffic_shift",
+    "verdict", "weights",
 ]

@@ -15,8 +15,7 @@ from migration_kit.wording import (
     safe,
     sentence,
     share,
-    size,
-    span,
+    unit_of,
     unknown,
 )
 
@@ -49,14 +48,21 @@ def margins(plan: Plan, manifest: dict, changes: list[str]) -> Said:
     volume = plan.traffic.requests_per_day if plan.traffic else None
     told = []
     for gate in plan.gates:
-        people = f", {amount(gate.margin * volume)} of {amount(volume)} requests a day" if volume else ""
-        told.append(f"On {safe(gate.id)} a loss of up to {size(gate.margin)} is accepted{people}.")
+        told.append(f"On {safe(gate.id)} a loss of up to {unit_of(gate).size(gate.margin)} is accepted"
+                    f"{people(gate, volume, before=', ')}.")
     fixed = manifest["plans"][-1]
     told.append(f"These margins stand in the plan with digest `{fixed['digest'][:12]}`, first read "
                 f"{fixed['since'][:10]}.")
     told += [safe(change) for change in changes] or [
         "No other plan was read in this run folder after the candidates' scores had been seen."]
     return Said(" ".join(told))
+
+
+def people(gate: CriterionSpec, volume: float | None, *, before: str = "") -> str:
+    """Say a margin in requests a day, where the volume is known and quality is a rate of outputs."""
+    if not gate.in_points or gate.kind == "pairwise":
+        return f"{before}in the {unit_of(gate).noun}"
+    return f"{before}{amount(gate.margin * volume)} of {amount(volume)} requests a day" if volume else ""
 
 
 def raters(plan: Plan) -> Said:
@@ -124,20 +130,24 @@ def baseline(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """What the incumbent delivers in total and in its worst slice, from labels alone; rows of one layer."""
     rows = rows[(rows["criterion"] == criterion.id) & (rows["model"] == plan.incumbent)
                 & (rows["method"] == "labels_only") & (rows["quantity"] == "quality")]
+    unit, incumbent = unit_of(criterion), safe(plan.incumbent)
+    if criterion.kind == "pairwise":
+        return Said(f"On {safe(criterion.id)} people compare each candidate's output with that of {incumbent}: its own "
+                    "net win rate is 0 by definition, and what candidates reach is told in stage 3.")
     total = rows[rows["slice"] == "all"].iloc[0]
     slices = rows[(rows["slice"] != "all") & rows["mean"].notna()]
     if unknown(total["mean"]):
-        return Said(f"Nobody judged an output of {safe(plan.incumbent)} on {safe(criterion.id)}, so nothing is known.")
+        return Said(f"Nobody judged an output of {incumbent} on {safe(criterion.id)}, so nothing is known.")
     what = level(plan.sampling.interval)
-    told = (f"{safe(plan.incumbent)} has {percent(total['mean'])} on {safe(criterion.id)} under production traffic "
-            f"({what} {span(total['lower'], total['upper'], rate=True)}).")
+    told = (f"{incumbent} has a {unit.noun} of {unit.quality(total['mean'])} on {safe(criterion.id)} under production "
+            f"traffic ({what} {unit.quality_span(total['lower'], total['upper'])}).")
     if len(slices) < 2:
         return Said(told)
     worst = slices.loc[slices["mean"].idxmin() if criterion.better == "higher" else slices["mean"].idxmax()]
     apart = not worst["lower"] <= total["mean"] <= worst["upper"]
     return Said(
-        f"{told} Its worst slice is {safe(worst['slice'])} with {percent(worst['mean'])} "
-        f"({span(worst['lower'], worst['upper'], rate=True)}, {counted(worst['n_labels'], 'label')}); that interval "
+        f"{told} Its worst slice is {safe(worst['slice'])} with {unit.quality(worst['mean'])} "
+        f"({unit.quality_span(worst['lower'], worst['upper'])}, {counted(worst['n_labels'], 'label')}); that interval "
         f"{'lies apart from' if apart else 'includes'} the total.")
 
 

@@ -1,60 +1,9 @@
-"""Sentences of stages 03 and 04: trust in metrics, quality, contrast, methods, slices, checks."""
+"""Sentences of stages 03 and 04: quality, contrast, methods, slices, traffic, checks."""
 
 import pandas as pd
 
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import (
-    Said,
-    asked,
-    chance,
-    counted,
-    fixed,
-    level,
-    listed,
-    percent,
-    points,
-    safe,
-    size,
-    span,
-    unknown,
-)
-
-LEVEL = 0.0005
-NO_USE = 0.05
-
-
-def metric_trust(errors: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
-    """Which metric tells most, which least, and where the primary one errs differently."""
-    spread = (errors["true_positive"] - errors["false_positive"]).fillna(errors["rank_correlation"])
-    worth = spread.abs().groupby(errors["metric"], sort=False).mean().dropna()
-    if worth.empty:
-        return Said(f"How far the metrics of {safe(criterion.id)} can be trusted is not known.")
-    best, least = worth.idxmax(), worth.idxmin()
-    told = [f"{safe(best)} tells most about what people say"]
-    told[0] += f", {safe(least)} least." if best != least else "; it is the only metric."
-    useless = [safe(name) for name in worth.index[worth < NO_USE]]
-    if useless:
-        told.append(f"{listed(useless)} hardly {'tells' if len(useless) == 1 else 'tell'} good outputs from bad ones.")
-    primary = errors[errors["metric"] == criterion.primary_metric].set_index("model")
-    if plan.incumbent not in primary.index:
-        return Said(" ".join(told))
-    apart = []
-    for what, answer, low, high in (("true_positive", "yes", "tp_lower", "tp_upper"),
-                                    ("false_positive", "no", "fp_lower", "fp_upper")):
-        own = primary.loc[plan.incumbent]
-        others = primary.loc[list(plan.candidates)]
-        unlike = [f"{percent(row[what])} of {safe(model)}" for model, row in others.iterrows()
-                  if row[low] > own[high] or row[high] < own[low]]
-        if unlike:
-            apart.append(f"Where people say {answer}, it says yes to {listed(unlike)}, and to {percent(own[what])} of "
-                         "the incumbent.")
-    if apart:
-        told += [f"The primary metric {safe(criterion.primary_metric)} treats models unlike.", *apart,
-                 "So its raw contrast is bent."]
-    elif primary["true_positive"].notna().all():
-        told.append(f"The intervals of {safe(criterion.primary_metric)}'s error rates overlap between incumbent and "
-                    "candidates.")
-    return Said(" ".join(told))
+from migration_kit.wording import Said, Unit, asked, chance, counted, fixed, level, listed, safe, unit_of, unknown
 
 
 def quality(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
@@ -64,9 +13,10 @@ def quality(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
         return Said(f"The quality of {listed([safe(name) for name in mine.index[mine.isna()]])} on "
                     f"{safe(criterion.id)} is not known.")
     order = mine.sort_values(ascending=criterion.better == "lower")
-    ranked = [f"{safe(model)} {percent(value)}{' (incumbent)' if model == plan.incumbent else ''}"
+    unit = unit_of(criterion)
+    ranked = [f"{safe(model)} {unit.quality(value)}{' (incumbent)' if model == plan.incumbent else ''}"
               for model, value in order.items()]
-    return Said(f"From best to worst on {safe(criterion.id)}: {listed(ranked)}.")
+    return Said(f"From best to worst on {safe(criterion.id)}, {unit.noun}: {listed(ranked)}.")
 
 
 def contrast(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
@@ -80,22 +30,37 @@ def contrast_sentence(model: str, row: pd.Series, plan: Plan, criterion: Criteri
     """Say how a candidate compares with the incumbent on one criterion."""
     if unknown(row["mean"]):
         return f"Nothing is known of {safe(model)} on {safe(criterion.id)}."
-    if abs(row["mean"]) < LEVEL:
+    unit = unit_of(criterion)
+    if rounds_away(row["mean"], unit):
         compared = f"is level with {safe(plan.incumbent)}"
     else:
-        compared = f"is {size(row['mean'])} {'better' if row['mean'] > 0 else 'worse'} than {safe(plan.incumbent)}"
+        compared = _compared(row["mean"], criterion, incumbent=safe(plan.incumbent))
     told = (f"{safe(model)} {compared} on {safe(criterion.id)} ({level(plan.sampling.interval)} "
-            f"{span(row['lower'], row['upper'])}")
+            f"{unit.span(row['lower'], row['upper'])}")
     told += ", which includes no difference)" if row["lower"] <= 0 <= row["upper"] else ")"
     if criterion.margin is not None and not unknown(row["prob_noninferior"]):
-        told += f"; probability of losing more than {size(criterion.margin)}: {chance(1 - row['prob_noninferior'])}"
+        more = f"more than {unit.size(criterion.margin)}"
+        told += f"; probability of losing {more}: {chance(1 - row['prob_noninferior'])}"
     return f"{told}."
+
+
+def _compared(value: float, criterion: CriterionSpec, *, incumbent: str) -> str:
+    size = unit_of(criterion).size(value)
+    if criterion.kind == "pairwise":
+        return (f"is preferred to {incumbent} by {size} net" if value > 0
+                else f"is less often preferred than {incumbent}, by {size} net")
+    return f"is {size} {'better' if value > 0 else 'worse'} than {incumbent}"
+
+
+def rounds_away(value: float, unit: Unit) -> bool:
+    """Tell whether a contrast is nothing in the digits shown."""
+    return not any(digit in unit.change(value) for digit in "123456789")
 
 
 def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """How much calibration narrows the interval, and which raw metrics point the other way; rows of one layer."""
     rows = rows[(rows["criterion"] == criterion.id) & (rows["slice"] == "all") & (rows["quantity"] == "contrast")]
-    told = []
+    told, unit = [], unit_of(criterion)
     for model in plan.candidates:
         mine = rows[rows["model"] == model]
         own = mine[mine["method"] == "calibrated"].iloc[0]
@@ -104,7 +69,8 @@ def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
             told.append(f"- {safe(model)}: there are no labels alone to compare with.")
             continue
         wide = (own["upper"] - own["lower"]) / (labels.iloc[0]["upper"] - labels.iloc[0]["lower"])
-        text = (f"- {safe(model)}: {points(own['mean'])} calibrated, {points(labels.iloc[0]['mean'])} by labels alone; "
+        text = (f"- {safe(model)}: {unit.change(own['mean'])} calibrated, "
+                f"{unit.change(labels.iloc[0]['mean'])} by labels alone; "
                 f"the calibrated interval is {fixed(wide)} times as wide.")
         raw = mine[(mine["method"] == "raw") & mine["mean"].notna()]
         against = raw[(raw["lower"] > 0) & (own["mean"] < 0) | (raw["upper"] < 0) & (own["mean"] > 0)]
@@ -119,17 +85,17 @@ def slices(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """The worst slice of every candidate, and slices that miss the slice assurance; rows of one layer."""
     rows = rows[(rows["criterion"] == criterion.id) & (rows["method"] == "calibrated")
                 & (rows["quantity"] == "contrast") & (rows["slice"] != "all") & rows["mean"].notna()]
-    told = []
+    told, unit = [], unit_of(criterion)
     for model in plan.candidates:
         mine = rows[rows["model"] == model]
         if len(mine) < 2:
             return Said("There is one slice only: nothing to tell apart.")
         worst = mine.loc[mine["mean"].idxmin()]
-        text = (f"- {safe(model)} fares worst in {safe(worst['slice'])}: {points(worst['mean'], unit=True)} "
-                f"({span(worst['lower'], worst['upper'])}).")
+        text = (f"- {safe(model)} fares worst in {safe(worst['slice'])}: {unit.change(worst['mean'], unit=True)} "
+                f"({unit.span(worst['lower'], worst['upper'])}).")
         if criterion.slice_margin is not None:
             short = mine[~(mine["prob_noninferior"] >= plan.decision.slice_assurance)]
-            margin, wanted = size(criterion.slice_margin), asked(plan.decision.slice_assurance)
+            margin, wanted = unit.size(criterion.slice_margin), asked(plan.decision.slice_assurance)
             names = [f"{safe(row.slice)} ({chance(row.prob_noninferior)})" for row in short.itertuples()]
             text += (f" Not shown to lose less than {margin} with probability {wanted}: {listed(names)}." if names else
                      f" In every slice the probability of losing less than {margin} reaches {wanted}.")
@@ -140,22 +106,15 @@ def slices(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
 def traffic_shift(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """How production's mix of slices moves each contrast."""
     wide = _rows(rows, criterion, quantity="contrast").pivot(index="model", columns="layer", values="mean")
-    told = []
+    told, unit = [], unit_of(criterion)
     for model in plan.candidates:
         offline, traffic = wide.loc[model, "offline"], wide.loc[model, "traffic"]
-        turned = " Its sign turns." if offline * traffic < 0 and min(abs(offline), abs(traffic)) >= LEVEL else ""
-        told.append(f"- {safe(model)}: {points(offline)} in the test set, {points(traffic)} under production traffic, "
-                    f"a shift of {points(traffic - offline, unit=True)}.{turned}"
+        shown = not rounds_away(offline, unit) and not rounds_away(traffic, unit)
+        turned = " Its sign turns." if offline * traffic < 0 and shown else ""
+        told.append(f"- {safe(model)}: {unit.change(offline)} in the test set, {unit.change(traffic)} under production "
+                    f"traffic, a shift of {unit.change(traffic - offline, unit=True)}.{turned}"
                     if not unknown(offline) and not unknown(traffic) else f"- {safe(model)}: not known.")
     return Said("\n".join(told))
-
-
-def reliability(groups: pd.DataFrame, criterion: CriterionSpec) -> Said:
-    """Whether predicted and judged shares agree."""
-    outside = int(((groups["judged"] < groups["lower"]) | (groups["judged"] > groups["upper"])).sum())
-    return Said(f"On {safe(criterion.id)} {outside} of {counted(len(groups), 'group')} "
-                f"{'lies' if outside == 1 else 'lie'} outside the interval that the calibration model expects; about "
-                "one in twenty would by chance.")
 
 
 def checks(found: pd.DataFrame) -> Said:
@@ -165,12 +124,33 @@ def checks(found: pd.DataFrame) -> Said:
     told = [f"{passed.sum()} of {counted(len(found), 'check')} passed."]
     for rows, word in ((failed, "Failed"), (open_, "Cannot tell")):
         if len(rows):
-            names = rows["name"] + rows["criterion"].map(lambda name: f" ({name})" if name else "")
-            told.append(f"{word}: {listed([safe(name) for name in dict.fromkeys(names)])}.")
+            told.append(f"{word}: {listed(by_name(rows))}.")
     blocked = failed[failed["blocks"].astype(bool)]
     if len(blocked):
         told.append("Until the blocking ones pass, the verdict is to collect more labels.")
     return Said(" ".join(told))
+
+
+def by_name(found: pd.DataFrame) -> list[str]:
+    """Name checks, each with the criteria it is about."""
+    names = []
+    for name, part in found.groupby("name", sort=False):
+        criteria = [safe(one) for one in dict.fromkeys(part["criterion"]) if one]
+        names.append(f"{safe(name)} ({listed(criteria)})" if criteria else safe(name))
+    return names
+
+
+def sensitivity(found: pd.DataFrame, *, full: bool) -> Said:
+    """What the checks say that fit the model again; or that they were left out."""
+    if not full:
+        return Said("These checks fit every criterion three times more and were left out; `migration-kit run --full` "
+                    "makes them.")
+    if found.empty:
+        return Said("No criterion has labels, so nothing could be fitted again.")
+    failed = found[found["passed"].eq(False).fillna(False)]
+    names = by_name(failed)
+    return Said(f"{len(found) - len(failed)} of {counted(len(found), 'check')} give no reason to doubt: "
+                + (f"look at {listed(names)}." if names else "other priors and other labels say the same."))
 
 
 def _rows(rows: pd.DataFrame, criterion: CriterionSpec, *, quantity: str) -> pd.DataFrame:

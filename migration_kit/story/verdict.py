@@ -1,13 +1,18 @@
 """Sentences of stage 05: the verdict, what it rests on, its limits, and what the judgments kept aside say."""
 
 import pandas as pd
+import xarray as xr
 
 from migration_kit.data import EvalData
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import Said, amount, asked, at_least, chance, counted, listed, minus, points, safe, size
+from migration_kit.story.data import people
+from migration_kit.story.results import by_name
+from migration_kit.wording import Said, amount, asked, at_least, chance, counted, listed, minus, safe, unit_of, unknown
 
 BESIDE = {"corrected": "the corrected contrast", "ppi": "PPI++", "verdict_strata": "verdict strata",
-          "labels_only": "labels alone"}
+          "confusion": "confusion matrices", "labels_only": "labels alone"}
+WITHOUT_TURN = {"margin": "another margin", "traffic": "another mix of traffic",
+                "prior": "other priors, as far as these draws can tell,"}
 WORDS = {"switch": "Switch", "keep": "Keep", "collect": "Collect"}
 
 
@@ -32,13 +37,11 @@ def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan:
                   if method in of_gate and of_gate[method] == of_gate[method]]
         if others:
             told.append(f"- {safe(gate.id)}: the probability that {safe(chosen)} loses no more than "
-                        f"{size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and {listed(others)}. "
-                        "The others lean on the labels more, so they are less sure.")
+                        f"{unit_of(gate).size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and "
+                        f"{listed(others)}. The others lean on the labels more, so they are less sure.")
     failed = checks[checks["passed"].eq(False).fillna(False)]
-    names = [f"{safe(row.name_)} ({safe(row.criterion)})" for row in
-             failed.rename(columns={"name": "name_"}).itertuples()]
-    told.append(f"- {counted(len(names), 'check')} did not pass: {listed(names)}. What each means stands under *The "
-                "model and its checks*." if names else "- Every check passed or could not be made.")
+    told.append(f"- {counted(len(failed), 'check')} did not pass: {listed(by_name(failed))}. What each means stands "
+                "under *The model and its checks*." if len(failed) else "- Every check passed or could not be made.")
     return Said("\n".join(told))
 
 
@@ -74,9 +77,8 @@ def stakes(plan: Plan) -> Said:
     volume = plan.traffic.requests_per_day if plan.traffic else None
     told = []
     for gate in plan.gates:
-        people = f"{amount(gate.margin * volume)} of {amount(volume)} requests a day" if volume else "of all requests"
-        told.append(f"- {safe(gate.id)}: a wrong switch is one that loses more than {size(gate.margin)}, {people}"
-                    f"{f' ({safe(gate.why)})' if gate.why else ''}.")
+        told.append(f"- {safe(gate.id)}: a wrong switch is one that loses more than {unit_of(gate).size(gate.margin)}"
+                    f"{people(gate, volume, before=', ')}{f' ({safe(gate.why)})' if gate.why else ''}.")
     retires = plan.models.incumbent.retires
     until = f"; {safe(plan.incumbent)} retires on {retires}, so staying is open until then" if retires else ""
     told.append(f"- A wrong stay keeps {safe(plan.incumbent)} although a candidate is as good{until}.")
@@ -100,21 +102,38 @@ def conditions(decision: dict, plan: Plan) -> Said:
     return Said("\n".join(told))
 
 
-def flip_points(decision: dict, plan: Plan) -> Said:
+def margins_needed(decision: dict, plan: Plan) -> Said:
     """Which gates another margin would turn."""
     told, holding = [], 0
     for model, one in decision["candidates"].items():
         for name, gate in one["gates"].items():
             limit, margin, where = gate["smallest_margin"], gate["margin"], f"- {safe(model)} on {safe(name)}"
+            unit = unit_of(plan.criterion(name))
             if gate["probability"] >= plan.decision.assurance:
                 holding += 1
             elif limit > margin:
-                told.append(f"{where} would hold from a margin of {size(limit)} on; the plan accepts {size(margin)}.")
+                told.append(f"{where} would hold from a margin of {unit.size(limit)} on; the plan accepts "
+                            f"{unit.size(margin)}.")
             else:
                 told.append(f"{where} holds by the calibrated contrast and not once that is corrected by the labels' "
                             "residuals, so no margin is named.")
     first = f"- {holding} of {counted(holding + len(told), 'gate')} {'holds' if holding == 1 else 'hold'} already."
     return Said("\n".join([first, *told]))
+
+
+def flip_points(decision: dict) -> Said:
+    """What would change the verdict on each candidate, and what would not, each alone."""
+    told, idle = [], {}
+    for point in decision["flip_points"]:
+        if unknown(point["at"]) and point["what"] in WITHOUT_TURN:
+            on = idle.setdefault(point["candidate"], {}).setdefault(WITHOUT_TURN[point["what"]], [])
+            on += [safe(point["criterion"])] if point["criterion"] else []
+        else:
+            told.append(f"- {safe(minus(point['sentence']))}")
+    for model, found in idle.items():
+        names = [f"{what} on {listed(on)}" if on else what for what, on in found.items()]
+        told.append(f"- For {safe(model)} nothing that was looked at turns the verdict by {listed(names, last='or')}.")
+    return Said("\n".join(told) or "Nothing was looked at.")
 
 
 def weights(rows: pd.DataFrame, plan: Plan) -> Said:
@@ -123,10 +142,11 @@ def weights(rows: pd.DataFrame, plan: Plan) -> Said:
     wide = rows.pivot(index=["criterion", "model"], columns="layer", values="mean")
     told = []
     for gate in plan.gates:
-        parts = [f"{safe(model)} {points(wide.loc[(gate.id, model), 'traffic'])} weighted by traffic and "
-                 f"{points(wide.loc[(gate.id, model), 'offline'])} in the test set as it is"
+        unit = unit_of(gate)
+        parts = [f"{safe(model)} {unit.change(wide.loc[(gate.id, model), 'traffic'])} weighted by traffic and "
+                 f"{unit.change(wide.loc[(gate.id, model), 'offline'])} in the test set as it is"
                  for model in plan.candidates]
-        told.append(f"- Contrast on {safe(gate.id)}, in points: {'; '.join(parts)}.")
+        told.append(f"- Contrast on {safe(gate.id)}, {unit.contrast_axis}: {'; '.join(parts)}.")
     return Said("\n".join(told))
 
 
@@ -138,11 +158,15 @@ def sampling(plan: Plan, *, fast: bool) -> Said:
                         if fast else ""))
 
 
-def limits(plan: Plan, labels: pd.DataFrame) -> Said:
-    """What was not measured."""
-    told = [f"- Human judgments: {counted(int(part['judged'].max()), 'item')} on {safe(name)}, one judgment an output. "
-            "Agreement between raters was not measured."
-            for name, part in labels.groupby("criterion", sort=False)]
+def limits(features: dict[str, xr.Dataset]) -> Said:
+    """What was not measured, from the features of every criterion."""
+    told = []
+    for name, one in features.items():
+        item = one["judged_item"].to_numpy()
+        several = one["judged_rater"].to_pandas().groupby([item, one["judged_model"].to_numpy()]).nunique().gt(1).sum()
+        told.append(f"- Human judgments: {counted(len(set(item)), 'item')} on {safe(name)}, " + (
+            f"{counted(int(several), 'output')} by more than one rater." if several else
+            "one judgment an output. Agreement between raters was not measured."))
     told.append("- All models answered a test set. Nothing was measured in production: users' reactions, load and "
                 "failures are not part of this report.")
     told.append("- Within a slice, the items of the test set stand for production's; where they differ, the slice's "
@@ -160,12 +184,12 @@ def held_out_heading(data: EvalData) -> Said:
 def held_out(comparison: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """Whether intervals hold what all judgments say, and whether signs agree."""
     mine = comparison[comparison["criterion"] == criterion.id]
-    told = []
+    told, unit = [], unit_of(criterion)
     for row in mine[(mine["slice"] == "all") & (mine["quantity"] == "contrast")].itertuples():
         sign = "" if row.mean * row.truth >= 0 else ", and the sign differs"
-        told.append(f"- {safe(row.model)} on {safe(criterion.id)}: all judgments say {points(row.truth, unit=True)}, "
-                    f"the calibrated contrast is {points(row.mean)}; its interval "
-                    f"{'holds' if row.inside else 'does not hold'} what they say{sign}.")
+        told.append(f"- {safe(row.model)} on {safe(criterion.id)}: all judgments say "
+                    f"{unit.change(row.truth, unit=True)}, the calibrated contrast is {unit.change(row.mean)}; its "
+                    f"interval {'holds' if row.inside else 'does not hold'} what they say{sign}.")
     told.append(f"- Over models, slices, qualities and contrasts {mine['inside'].sum()} of {len(mine)} intervals hold "
                 "what all judgments say.")
     return Said("\n".join(told))

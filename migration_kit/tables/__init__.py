@@ -6,17 +6,18 @@ from migration_kit.tables.results import (
     estimates,
     flip_points,
     held_out,
+    margins_needed,
     methods,
-    metric_trust,
     priors,
     provenance,
     sign_off,
     slices,
     verdicts,
 )
+from migration_kit.tables.trust import agreement, metric_trust, metric_worth, more_raters, severity
 
 __all__ = [
-    "checks", "criteria", "estimates", "exclusions", "flip_points", "flips", "flow", "held_out", "methods",
-    "metric_trust", "metrics", "models", "priors", "provenance", "raw", "requirements", "sign_off", "slices",
-    "verdicts",
+    "agreement", "checks", "criteria", "estimates", "exclusions", "flip_points", "flips", "flow", "held_out",
+    "margins_needed", "methods", "metric_trust", "metric_worth", "metrics", "models", "more_raters", "priors",
+    "provenance", "raw", "requirements", "severity", "sign_off", "slices", "verdicts",
 ]

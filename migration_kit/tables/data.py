@@ -1,12 +1,14 @@
 """Tables of stages 01 and 02: the plan, the data, requirements, answers that flip."""
 
 import pandas as pd
+import xarray as xr
 from great_tables import GT
 
 from migration_kit.data import EvalData
-from migration_kit.plan import Plan
+from migration_kit.metric_units import metrics_in_unit
+from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid, mark
-from migration_kit.wording import DASH, amount, chance, number, percent, points, share, size, unknown
+from migration_kit.wording import DASH, amount, chance, flip_words, number, share, signed_number, unit_of, unknown
 
 
 def models(plan: Plan) -> GT:
@@ -27,16 +29,22 @@ def models(plan: Plan) -> GT:
 def criteria(plan: Plan) -> GT:
     """Every criterion with question, role, margins and the reason for them."""
     volume = plan.traffic.requests_per_day if plan.traffic else None
-    rows = [
-        [one.id, one.question or DASH, one.role, one.better, size(one.margin) if one.margin else DASH,
-         *([amount(one.margin * volume) if one.margin else DASH] if volume else []),
-         size(one.slice_margin) if one.slice_margin else DASH, one.why or DASH]
-        for one in plan.criteria
-    ]
-    columns = [("criterion", NAME), ("question", TEXT), ("role", TEXT), ("better", TEXT), ("margin", NUMBER),
-               *([("outputs a day", NUMBER)] if volume else []), ("slice margin", NUMBER), ("why", TEXT)]
+    rows = []
+    for one in plan.criteria:
+        unit = unit_of(one)
+        # Only a rate of outputs is a number of outputs a day.
+        counted = volume and one.margin and one.in_points and one.kind != "pairwise"
+        rows.append([
+            one.id, one.question or DASH, _scale(one), unit.noun, one.role, one.better,
+            unit.size(one.margin) if one.margin else DASH,
+            *([amount(one.margin * volume) if counted else DASH] if volume else []),
+            unit.size(one.slice_margin) if one.slice_margin else DASH, one.why or DASH])
+    columns = [("criterion", NAME), ("question", TEXT), ("judged on", TEXT), ("quality is the", TEXT), ("role", TEXT),
+               ("better", TEXT), ("margin", NUMBER), *([("outputs a day", NUMBER)] if volume else []),
+               ("slice margin", NUMBER), ("why", TEXT)]
     return grid(columns, rows, title="Criteria, and the largest loss accepted on each",
-                note="Points are percentage points of the criterion's rate; all criteria are judged yes or no.")
+                note="Points are percentage points of a rate; a net win rate is wins minus losses against the "
+                     "incumbent, as a share of all items. Other margins are in the unit of the human judgments.")
 
 
 def metrics(plan: Plan) -> GT:
@@ -54,14 +62,21 @@ def metrics(plan: Plan) -> GT:
                 title="Metrics", note="A metric of a model's own family may favour it.")
 
 
-def flow(counts: pd.DataFrame, *, outcomes: bool) -> GT:
+def flow(counts: pd.DataFrame, plan: Plan, *, outcomes: bool) -> GT:
     """Items, metrics and labels of every model, from `overview.flow`; with `outcomes` what people said, too."""
-    rows = [[row.model, amount(row.items), amount(row.with_metric), amount(row.complete), amount(row.judged),
-             *([amount(row.good), amount(row.bad)] if outcomes else [])] for row in counts.itertuples()]
-    said = [("judged good", NUMBER), ("judged bad", NUMBER)] if outcomes else []
+    rows, groups, several = [], [], (counts["judgments"] > counts["judged"]).any()
+    for row in counts.itertuples():
+        unit = unit_of(plan.criterion(row.criterion))
+        said = [unit.quality(row.mean), amount(row.good), amount(row.bad)] if outcomes else []
+        rows.append([row.model, amount(row.items), amount(row.with_metric), amount(row.complete), amount(row.judged),
+                     *([amount(row.judgments)] if several else []), *said])
+        groups.append(f"{row.criterion}: {unit.noun}")
+    said = [("as judged", NUMBER), ("on the better side", NUMBER), ("on the worse side", NUMBER)] if outcomes else []
     return grid([("model", NAME), ("items", NUMBER), ("with a metric", NUMBER), ("with every metric", NUMBER),
-                 ("judged by people", NUMBER), *said], rows,
-                title="From the test set to the judgments, in outputs", groups=counts["criterion"].tolist())
+                 ("judged by people", NUMBER), *([("judgments", NUMBER)] if several else []), *said], rows,
+                title="From the test set to the judgments, in outputs", groups=groups,
+                note="As judged: the mean of the judged outputs, not weighted by traffic. Better and worse side: of "
+                     "the middle of the scale, yes and no where people say one of the two." if outcomes else "")
 
 
 def exclusions(data: EvalData) -> GT:
@@ -85,7 +100,7 @@ def requirements(found: pd.DataFrame, plan: Plan) -> GT:
                      "production traffic.")
 
 
-def flips(counts: pd.DataFrame) -> GT:
+def flips(counts: pd.DataFrame, criterion: CriterionSpec) -> GT:
     """Answers lost and gained by slice, from `overview.flips`."""
     counts = counts[counts["n"] > 0]
     counts = counts.sort_values("model", key=lambda column: column.map(list(column.unique()).index), kind="stable")
@@ -95,26 +110,35 @@ def flips(counts: pd.DataFrame) -> GT:
          _part(row.gained, row.n), _part(row.both_good, row.n), *([] if scored else [_part(row.both_bad, row.n)])]
         for row in counts.itertuples()
     ]
+    good = counts["both_bad"].notna()
+    lost_and_gained = flip_words(criterion.kind, verdicts=good.any(), scores=not good.all())
     columns = [("by", NAME), ("slice", TEXT), ("items", NUMBER), ("lost", NUMBER), ("gained", NUMBER),
                ("no change" if scored else "both good", NUMBER), *([] if scored else [("both bad", NUMBER)])]
     return grid(columns, rows, title="Where answers flip", groups=counts["model"].tolist(),
-                note="Lost: only the incumbent is good. Gained: only the candidate is good. Not weighted by traffic.")
+                note=f"{lost_and_gained} Not weighted by traffic.")
 
 
-def raw(estimates: pd.DataFrame) -> GT:
-    """Raw rates and contrasts of every metric; rows of one layer and criterion."""
+def raw(estimates: pd.DataFrame, criterion: CriterionSpec, features: xr.Dataset) -> GT:
+    """What each metric says of each model, and raw contrasts; rows of one layer and criterion."""
     rows = estimates[(estimates["method"] == "raw") & (estimates["slice"] == "all")]
     contrasts = rows[rows["quantity"] == "contrast"].set_index(["metric", "model"])
+    unit, own = unit_of(criterion), set(metrics_in_unit(features))
     cells, groups = [], []
     for row in rows[rows["quantity"] == "quality"].itertuples():
-        delta = contrasts.loc[(row.metric, row.model)] if (row.metric, row.model) in contrasts.index else None
-        rate = 0 <= row.mean <= 1
-        cells.append([row.model, percent(row.mean) if rate else f"{row.mean:.4g}",
-                      DASH if delta is None else points(delta["mean"]) if rate else f"{delta['mean']:+.4g}"])
+        key, same = (row.metric, row.model), row.metric in own
+        delta = contrasts["mean"].get(key, float("nan"))
+        cells.append([row.model, unit.quality(row.mean) if same else number(row.mean),
+                      unit.change(delta, unit=True) if same else signed_number(delta)])
         groups.append(row.metric)
-    return grid([("model", NAME), ("says", NUMBER), ("contrast, points", NUMBER)], cells,
+    return grid([("model", NAME), ("says", NUMBER), ("raw contrast", NUMBER)], cells,
                 title="What each metric says by itself, weighted by production traffic", groups=groups,
-                note="A positive contrast is better. Nothing here was held against people yet.")
+                note="A positive contrast is better. Nothing here was held against people yet."
+                + (" Metrics against the incumbent: its own number is 0." if criterion.kind == "pairwise" else ""))
+
+
+def _scale(criterion: CriterionSpec) -> str:
+    return {"binary": "yes or no", "pairwise": "candidate against incumbent: win, tie or loss",
+            "continuous": "a number"}.get(criterion.kind) or f"{criterion.levels[0]:g} to {criterion.levels[-1]:g}"
 
 
 def _models(plan: Plan) -> list:

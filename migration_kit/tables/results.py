@@ -1,41 +1,20 @@
-"""Tables of stages 03 to 05: trust in metrics, estimates, slices, checks, the verdict, sign-off."""
+"""Tables of stages 03 to 05: estimates, slices, checks, the verdict, sign-off."""
 
 import pandas as pd
+import xarray as xr
 from great_tables import GT
 
-from migration_kit.plan import Plan
+from migration_kit.metric_units import metrics_in_unit
+from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.priors import prior_table
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid, mark
-from migration_kit.wording import DASH, amount, asked, chance, fixed, level, minus, percent, points, size, span, unknown
+from migration_kit.wording import DASH, Unit, amount, asked, chance, fixed, level, minus, share, unit_of, unknown
 
 METHODS = {
     "calibrated": "calibrated (decides)", "corrected": "corrected by residuals", "ppi": "PPI++ on the primary metric",
-    "verdict_strata": "verdict strata on the primary metric", "labels_only": "labels only", "raw": "raw",
+    "verdict_strata": "verdict strata on the primary metric", "confusion": "confusion matrices",
+    "labels_only": "labels only", "raw": "raw",
 }
-
-
-def metric_trust(errors: pd.DataFrame, observed: pd.DataFrame, plan: Plan) -> GT:
-    """Observed counts among labelled outputs, and derived error rates, of every metric for every model."""
-    counts = observed.set_index(["metric", "model"])
-    rows, groups = [], []
-    for row in errors.to_dict("records"):
-        seen = counts.loc[(row["metric"], row["model"])] if (row["metric"], row["model"]) in counts.index else None
-        is_score = unknown(row["true_positive"])
-        rows.append([
-            row["model"],
-            DASH if seen is None else f"{seen['yes_yes']} of {seen['yes_yes'] + seen['yes_no']}",
-            DASH if seen is None else f"{seen['no_yes']} of {seen['no_yes'] + seen['no_no']}",
-            _rate(row, "true_positive", "tp"), _rate(row, "false_positive", "fp"),
-            DASH if not is_score or unknown(row["rank_correlation"]) else
-            f"{fixed(row['rank_correlation'])} ({fixed(row['rc_lower'])} to {fixed(row['rc_upper'])})",
-        ])
-        groups.append(row["metric"])
-    columns = [("model", NAME), ("says yes when people say yes", NUMBER), ("says yes when people say no", NUMBER),
-               ("true positive rate, %", NUMBER), ("false positive rate, %", NUMBER), ("rank correlation", NUMBER)]
-    kept = [place for place in range(len(columns)) if not place or any(row[place] != DASH for row in rows)]
-    return grid([columns[place] for place in kept], [[row[place] for place in kept] for row in rows],
-                title="Metrics against people: counts among judged outputs, and rates over all outputs", groups=groups,
-                note=f"Rates with {level(plan.sampling.interval)}, from the calibration.")
 
 
 def estimates(rows: pd.DataFrame, plan: Plan) -> GT:
@@ -44,35 +23,37 @@ def estimates(rows: pd.DataFrame, plan: Plan) -> GT:
     cells, groups = [], []
     for criterion in plan.criteria:
         mine = rows[rows["criterion"] == criterion.id].set_index(["quantity", "model"])
+        unit, asks = unit_of(criterion), f", margin {unit_of(criterion).size(criterion.margin)}"
         for model in plan.model_ids:
             quality = mine.loc[("quality", model)]
             delta = mine.loc[("contrast", model)] if model != plan.incumbent else None
-            cells.append([model, percent(quality["mean"]), span(quality["lower"], quality["upper"], rate=True),
-                          DASH if delta is None else points(delta["mean"]),
-                          DASH if delta is None else span(delta["lower"], delta["upper"]),
+            cells.append([model, unit.quality(quality["mean"]), unit.quality_span(quality["lower"], quality["upper"]),
+                          DASH if delta is None else unit.change(delta["mean"]),
+                          DASH if delta is None else unit.span(delta["lower"], delta["upper"]),
                           DASH if delta is None else chance(delta["prob_noninferior"]), amount(quality["n_labels"])])
-            groups.append(f"{criterion.id} ({criterion.role}"
-                          f"{f', margin {size(criterion.margin)}' if criterion.margin else ''})")
+            groups.append(f"{criterion.id}: {unit.noun}, contrast {_in(unit)} "
+                          f"({criterion.role}{asks if criterion.margin else ''})")
     what = level(plan.sampling.interval)
-    return grid([("model", NAME), ("quality", NUMBER), (what, TEXT), ("contrast, points", NUMBER), (what, TEXT),
+    return grid([("model", NAME), ("quality", NUMBER), (what, TEXT), ("contrast", NUMBER), (what, TEXT),
                  ("non-inferior", NUMBER), ("labels", NUMBER)], cells,
                 title="Calibrated quality and contrast with the incumbent", groups=groups,
                 note="A positive contrast is better. Non-inferior: probability of losing less than the margin.")
 
 
-def methods(rows: pd.DataFrame, plan: Plan) -> GT:
-    """The same contrasts by every method; rows of one layer and criterion."""
+def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec, features: xr.Dataset) -> GT:
+    """The same contrasts by every method; rows of one layer and criterion. Raw metrics in another unit are left out."""
     rows = rows[(rows["slice"] == "all") & (rows["quantity"] == "contrast")]
+    unit = unit_of(criterion)
     order = list(METHODS)
     rows = rows.assign(place=rows["method"].map(order.index), which=rows["model"].map(plan.candidates.index))
     rows = rows.sort_values(["which", "place"], kind="stable")
-    rows = rows[(rows["method"] != "raw") | (rows["mean"].abs() <= 1)]
+    rows = rows[(rows["method"] != "raw") | rows["metric"].isin(metrics_in_unit(features))]
     cells = [
-        [METHODS[row.method] + (f": {row.metric}" if row.method == "raw" else ""), points(row.mean),
-         span(row.lower, row.upper), chance(row.prob_noninferior)]
+        [METHODS[row.method] + (f": {row.metric}" if row.method == "raw" else ""), unit.change(row.mean),
+         unit.span(row.lower, row.upper), chance(row.prob_noninferior)]
         for row in rows.itertuples()
     ]
-    return grid([("method", NAME), ("contrast, points", NUMBER), (level(plan.sampling.interval), TEXT),
+    return grid([("method", NAME), (f"contrast, {unit.contrast_axis}", NUMBER), (level(plan.sampling.interval), TEXT),
                  ("loss smaller than margin", NUMBER)], cells, title="The same contrast by several methods",
                 groups=rows["model"].tolist())
 
@@ -80,18 +61,23 @@ def methods(rows: pd.DataFrame, plan: Plan) -> GT:
 def slices(rows: pd.DataFrame, plan: Plan, *, most: int = 12) -> GT:
     """Contrasts by slice over all candidates and criteria, worst first; rows of one layer."""
     rows = rows[(rows["method"] == "calibrated") & (rows["quantity"] == "contrast") & (rows["slice"] != "all")]
-    rows = rows.sort_values("mean", kind="stable")
+    # Criteria have units of their own: what is worst is told in margins.
+    step = rows["criterion"].map(lambda name: _step(plan.criterion(name)))
+    rows = rows.assign(place=rows["mean"] / step).sort_values("place", kind="stable")
     cells = []
     for row in rows.head(most).itertuples():
-        margin = plan.criterion(row.criterion).slice_margin
-        cells.append([row.model, row.criterion, row.slice, points(row.mean), span(row.lower, row.upper),
-                      size(margin) if margin else DASH, chance(row.prob_noninferior), amount(row.n_labels)])
+        criterion = plan.criterion(row.criterion)
+        margin, unit = criterion.slice_margin, unit_of(criterion)
+        cells.append([row.model, row.criterion, row.slice, unit.change(row.mean, unit=True),
+                      unit.span(row.lower, row.upper), unit.size(margin) if margin else DASH,
+                      chance(row.prob_noninferior), amount(row.n_labels)])
     left = len(rows) - len(cells)
-    return grid([("model", NAME), ("criterion", TEXT), ("slice", TEXT), ("contrast, points", NUMBER),
+    return grid([("model", NAME), ("criterion", TEXT), ("slice", TEXT), ("contrast", NUMBER),
                  (level(plan.sampling.interval), TEXT), ("slice margin", NUMBER),
                  ("loss smaller than slice margin", NUMBER), ("labels", NUMBER)], cells,
                 title="Slices, worst first",
-                note=(f"{left} more combinations of model, criterion and slice are better than these. " if left else "")
+                note="Criteria with different units are put in order by margins. " +
+                (f"{left} more combinations of model, criterion and slice are better than these. " if left else "")
                 + f"Asked of every slice with a margin: {asked(plan.decision.slice_assurance)}.")
 
 
@@ -106,8 +92,8 @@ def checks(found: pd.DataFrame) -> GT:
 
 def priors() -> GT:
     """Every prior with its reason."""
-    rows = [[row.symbol, row.distribution, row.reason] for row in prior_table().itertuples()]
-    return grid([("symbol", NAME), ("distribution", TEXT), ("reason", TEXT)], rows, title="Priors")
+    rows = [[row.symbol, row.distribution, row.where, row.reason] for row in prior_table().itertuples()]
+    return grid([("symbol", NAME), ("distribution", TEXT), ("where", TEXT), ("reason", TEXT)], rows, title="Priors")
 
 
 def verdicts(decision: dict, plan: Plan) -> GT:
@@ -117,42 +103,61 @@ def verdicts(decision: dict, plan: Plan) -> GT:
         statuses = list(one["requirements"].values())
         met = f"{statuses.count('pass')} of {len(statuses)}" if statuses else DASH
         rows.append([model, one["verdict"], met,
-                     *(f"{points(gate['mean'])}; {chance(gate['probability'])}" for gate in one["gates"].values()),
+                     *(f"{_change(plan, name, gate['mean'])}; {chance(gate['probability'])}"
+                       for name, gate in one["gates"].items()),
                      chance(one["probability"]), amount(one["labels_needed"]) if one["labels_needed"] else DASH])
-    gates = [f"{gate.id} (margin {size(gate.margin)})" for gate in plan.gates]
+    gates = [f"{gate.id} (margin {unit_of(gate).size(gate.margin)})" for gate in plan.gates]
     return grid([("candidate", NAME), ("verdict", NAME), ("requirements met", NUMBER), *((g, TEXT) for g in gates),
                  ("all gates hold, at least", NUMBER), ("labels still needed", NUMBER)], rows,
                 title="Verdict on each candidate",
-                note="For each gate: contrast in points; probability that the loss is smaller than the margin. "
+                note="For each gate: contrast; probability that the loss is smaller than the margin. "
                      f"Asked of all gates together: {asked(plan.decision.assurance)}.")
 
 
-def flip_points(decision: dict, plan: Plan) -> GT:
+def margins_needed(decision: dict, plan: Plan) -> GT:
     """The margin from which on each gate would hold; from `decision.json`."""
     rows = [
-        [model, name, size(gate["margin"]), _smallest(gate["smallest_margin"]),
+        [model, name, unit_of(plan.criterion(name)).size(gate["margin"]), _smallest(gate, plan.criterion(name)),
          "holds" if gate["probability"] >= plan.decision.assurance else "does not hold yet"]
         for model, one in decision["candidates"].items() for name, gate in one["gates"].items()
     ]
     return grid([("candidate", NAME), ("gate", TEXT), ("margin of the plan", NUMBER),
                  ("smallest margin that would hold", NUMBER), ("so the gate", TEXT)], rows,
-                title="What would change the answer: margins",
+                title="Margins at which each gate would hold",
                 note=f"Smallest loss ruled out with {asked(plan.decision.assurance)}, by the calibrated contrast.")
+
+
+def flip_points(decision: dict, plan: Plan) -> GT:
+    """Margin, traffic, prior and weight at which each verdict would be another; from `decision.json`."""
+    rows, groups = [], []
+    for point in decision["flip_points"]:
+        if unknown(point["at"]):
+            continue
+        where = f" in {point['where']}" if point["what"] == "slice margin" else ""
+        rows.append([f"{point['what']}{f' on {name}' if (name := point['criterion']) else ''}{where}",
+                     _level(point, point["now"], plan), _level(point, point["at"], plan),
+                     f"{point['verdict']}{f' to {point['candidate']}' if point['what'] == 'weight' else ''}"])
+        groups.append("all candidates" if point["what"] == "weight" else
+                      f"{point['candidate']}: {decision['candidates'][point['candidate']]['verdict']}")
+    return grid([("what would change", NAME), ("now", NUMBER), ("turns at", NUMBER), ("then the verdict is", TEXT)],
+                rows, groups=groups, title="What would change a verdict, each alone",
+                note="The nearest point on either side. Traffic: the share that one slice would have to reach, taken "
+                     "alike from the others. Prior: factor on the scale of a criterion's priors.")
 
 
 def held_out(comparison: pd.DataFrame, plan: Plan) -> GT:
     """Calibrated estimates beside what all judgments say, from `overview.held_out_comparison`."""
     rows, groups = [], []
     for row in comparison[comparison["slice"] == "all"].itertuples():
-        show = points if row.quantity == "contrast" else percent
-        rows.append([row.model, row.quantity, show(row.mean),
-                     span(row.lower, row.upper, rate=row.quantity == "quality"), show(row.truth),
+        unit = unit_of(plan.criterion(row.criterion))
+        is_contrast = row.quantity == "contrast"
+        show, ends = (unit.change, unit.span) if is_contrast else (unit.quality, unit.quality_span)
+        rows.append([row.model, row.quantity, show(row.mean), ends(row.lower, row.upper), show(row.truth),
                      "✓ inside" if row.inside else "✗ outside"])
-        groups.append(row.criterion)
+        groups.append(f"{row.criterion}: {unit.noun}, contrast {_in(unit)}")
     return grid([("model", NAME), ("", TEXT), ("calibrated", NUMBER), (level(plan.sampling.interval), TEXT),
                  ("all judgments", NUMBER), ("in the interval", TEXT)], rows, groups=groups,
-                title="Calibrated estimates and all judgments, under production traffic",
-                note="Contrasts in points, qualities in percent.")
+                title="Calibrated estimates and all judgments, under production traffic")
 
 
 def provenance(manifest: dict) -> GT:
@@ -177,12 +182,28 @@ def sign_off(plan: Plan) -> GT:
                 title="Sign-off", note="Bound to the plan and data digests of this run.")
 
 
-def _rate(row: dict, name: str, prefix: str) -> str:
-    if unknown(row[name]):
-        return DASH
-    mean, lower, upper = (fixed(100 * row[key], 1) for key in (name, f"{prefix}_lower", f"{prefix}_upper"))
-    return f"{mean} ({lower} to {upper})"
+def _change(plan: Plan, criterion: str, value: float) -> str:
+    return unit_of(plan.criterion(criterion)).change(value, unit=True)
 
 
-def _smallest(margin: float) -> str:
-    return size(margin) if margin > 0.0005 else "none: better even so"
+def _level(point: dict, value: float, plan: Plan) -> str:
+    if "margin" in point["what"]:
+        return unit_of(plan.criterion(point["criterion"])).size(value)
+    if point["what"] == "traffic":
+        return f"{share(value)} {point['where']}"
+    return f"{fixed(value)}{' times' if point['what'] == 'prior' else ''}"
+
+
+def _smallest(gate: dict, criterion: CriterionSpec) -> str:
+    unit, margin = unit_of(criterion), gate["smallest_margin"]
+    return DASH if unknown(margin) else unit.size(margin) if margin > 0 else "none: better even so"
+
+
+def _in(unit: Unit) -> str:
+    return f"in {unit.contrast_axis}" if unit.in_points else unit.contrast_axis
+
+
+def _step(criterion: CriterionSpec) -> float:
+    """A loss that matters: the margin, or a twentieth of the scale."""
+    width = criterion.score[-1] - criterion.score[0] if criterion.score else 20.0
+    return criterion.slice_margin or criterion.margin or width / 20

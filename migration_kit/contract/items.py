@@ -1,10 +1,10 @@
-"""What items, outputs and traffic must be before anything is computed from them."""
+"""What items and outputs must be before anything is computed from them."""
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pandas as pd
 
+from migration_kit.contract.exclusions import Exclusions, check_models, names_of, one_row_each
 from migration_kit.errors import Problems, did_you_mean, listing, quote
 from migration_kit.plan import Plan
 from migration_kit.readers.cells import FILE, ROW, places, row_list
@@ -14,37 +14,14 @@ NO_SLICE = "all items"
 TOTAL = "all"
 
 
-class Exclusions:
-    """Counts what is left out or missing, by table, model and reason."""
-
-    def __init__(self) -> None:
-        self.counts: dict[tuple[str, str, str], int] = {}
-
-    def add(self, table: str, model: str, reason: str, n: int) -> None:
-        """Count n rows; model "" is any model."""
-        if n:
-            self.counts[table, model, reason] = self.counts.get((table, model, reason), 0) + int(n)
-
-    def add_rows(self, table: str, rows: pd.DataFrame, reason: str) -> None:
-        """Count rows by their model."""
-        for model, n in rows["model"].value_counts().items():
-            self.add(table, str(model), reason, n)
-
-    def frame(self) -> pd.DataFrame:
-        """Return table, model, reason, n: one row for each."""
-        rows = [(*key, n) for key, n in sorted(self.counts.items())]
-        frame = pd.DataFrame(rows, columns=["table", "model", "reason", "n"])
-        return frame.astype({"table": "str", "model": "str", "reason": "str", "n": "int64"})
-
-
-def names_of(frame: pd.DataFrame) -> str:
-    """Name the files of a table for a message."""
-    files = [str(file) for file in frame[FILE].unique()]
-    return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
-
-
 def check_items(
-    plan: Plan, frames: Sequence[pd.DataFrame], *, covariates: Iterable[str], problems: Problems, out: Exclusions
+    plan: Plan,
+    frames: Sequence[pd.DataFrame],
+    *,
+    covariates: Iterable[str],
+    outputs: pd.DataFrame | None = None,
+    problems: Problems,
+    out: Exclusions,
 ) -> pd.DataFrame:
     """Merge the tables of items and give every item its slice.
 
@@ -54,6 +31,8 @@ def check_items(
         The first says which items there are; the others add columns to them.
     covariates : iterable of str
         Those that must stand in items, because no table of outputs has them.
+    outputs : DataFrame, optional
+        Raw outputs, whose columns may be near in name.
 
     Returns
     -------
@@ -74,13 +53,13 @@ def check_items(
             for file, where, rows in places(items, empty):
                 problems.add(file, f"column {quote(column)}, {where}: the item has no slice (item_id "
                                    f"{listing(rows['item_id'], 3)}); every item needs one")
-    covariates = list(covariates)
+    covariates, beside = list(covariates), list(outputs.attrs["columns"]) if outputs is not None else []
     for column in covariates:
         if column not in items:
             number = next(n for n, criterion in enumerate(plan.criteria) if column in criterion.covariates)
             problems.add(plan.path.name, f"criteria.{number}.covariates: {quote(column)} is a column neither of "
-                                         f"outputs nor of items{did_you_mean(column, there)}; items have "
-                                         f"{listing(there, 12)}")
+                                         f"outputs nor of items{did_you_mean(column, [*beside, *there])}; items "
+                                         f"have {listing(there, 12)}")
     if "cluster_id" in items and (empty := items["cluster_id"].isna()).any():
         for file, where, _ in places(items, empty):
             problems.add(file, f"column 'cluster_id', {where}: is empty; give every item its cluster or leave it out")
@@ -170,95 +149,3 @@ def check_outputs(
     for column in [one for one in plan.covariates if one in kept]:
         out.add_rows("outputs", kept[kept[column].isna()], f"covariate {column!r} missing")
     return kept[columns].reset_index(drop=True)
-
-
-def one_row_each(frame: pd.DataFrame, key: list[str], problems: Problems) -> None:
-    """Note rows that share a key, the first three keys."""
-    codes = pd.DataFrame({column: pd.factorize(frame[column])[0] for column in key})
-    twice = codes.duplicated(keep=False).to_numpy()
-    if not twice.any():
-        return
-    frame, codes = frame[twice], codes[twice]
-    keys = codes.drop_duplicates()
-    for _, one in keys[:3].iterrows():
-        rows = frame[(codes == one).all(axis=1).to_numpy()]
-        names = ", ".join(f"{column} {quote(rows[column].iloc[0])}" for column in key)
-        where = " and ".join(f"{file} {where}" for file, where, _ in places(rows, rows[ROW].notna()))
-        problems.add(names_of(rows), f"the key {names} stands more than once ({where}); keep one row")
-    if len(keys) > 3:
-        problems.add(names_of(frame), f"{len(keys) - 3} more keys stand more than once")
-
-
-def check_models(plan: Plan, kept: pd.Series, *, found: pd.Series, what: str, problems: Problems) -> None:
-    """Note the plan's models that have no row at all."""
-    there = list(found.dropna().unique())
-    keys = ["models.incumbent.id", *(f"models.candidates.{n}.id" for n in range(len(plan.candidates)))]
-    have = set(kept.unique())
-    for key, model in zip(keys, plan.model_ids, strict=True):
-        if model not in have:
-            others = [name for name in there if name not in plan.model_ids]
-            hint = did_you_mean(model, others)
-            because = "it has rows, but none on the plan's items and criteria" if model in there else (
-                f"the data names {listing(there)}{hint}")
-            problems.add(plan.path.name, f"{key}: model {quote(model)} has no {what}; {because}")
-
-
-def check_traffic(
-    plan: Plan, raw: pd.DataFrame | None, *, items: pd.DataFrame, problems: Problems, out: Exclusions
-) -> pd.DataFrame:
-    """Return slice, share (sums to 1) and count; without a table the items stand for the traffic."""
-    here = items["slice"].value_counts()
-    if raw is None:
-        return pd.DataFrame({"slice": here.index.astype("str"), "share": here.to_numpy() / here.sum(),
-                             "count": here.to_numpy(dtype=float)})
-    place, columns = names_of(raw), raw.attrs["columns"]
-    missing = [column for column in plan.slices if column not in raw]
-    for column in missing:
-        problems.add(place, f"column {quote(column)} is missing, which the plan's slices name"
-                            f"{did_you_mean(column, columns)}; found {listing(columns, 12)}")
-    given = [column for column in ("share", "count") if column in raw]
-    if len(given) != 1:
-        problems.add(place, f"expected exactly one column of 'share' and 'count', found {listing(given)} "
-                            f"(columns {listing(columns, 12)})")
-    if missing or len(given) != 1:
-        return pd.DataFrame()
-    weight, before = given[0], len(problems.lines)
-    for column in [*plan.slices, weight]:
-        for file, where, _ in places(raw, raw[column].isna()):
-            problems.add(file, f"column {quote(column)}, {where}: is empty; every row of traffic needs it")
-    for file, where, rows in places(raw, raw[weight] < 0):
-        problems.add(file, f"column {weight!r}, {where}: found {rows[weight].iloc[0]:g}, expected 0 or more")
-    raw = raw.assign(slice=raw[plan.slices[0]].str.cat([raw[one] for one in plan.slices[1:]], sep=SLICE_JOINT))
-    for name, rows in raw[raw["slice"].duplicated(keep=False)].groupby("slice"):
-        problems.add(place, f"slice {quote(name)} stands in {row_list(rows[ROW])}; expected one row a slice")
-    _match_slices(raw, here, weight=weight, place=place, problems=problems)
-    total = raw[weight].sum()
-    if len(problems.lines) == before and total <= 0:
-        problems.add(place, f"column {weight!r} sums to {total:g}; expected some traffic")
-    elif len(problems.lines) == before and weight == "share" and min(abs(total - 1), abs(total / 100 - 1)) > 0.02:
-        problems.add(place, f"column 'share' sums to {total:g}, expected 1 (or 100 for percent); "
-                            "if these are requests, call the column 'count'")
-    out.add("traffic", "", "outside `where`", raw.attrs.get("outside_where", 0))
-    traffic = raw[raw["slice"].isin(here.index)]
-    weights = traffic[weight].to_numpy(dtype=float)
-    count = weights if weight == "count" else np.full(len(weights), np.nan)
-    share = weights / weights.sum() if weights.sum() > 0 else weights
-    return pd.DataFrame({"slice": traffic["slice"].astype("str").to_numpy(), "share": share, "count": count}).astype(
-        {"slice": "str"})
-
-
-def _match_slices(raw: pd.DataFrame, here: pd.Series, *, weight: str, place: str, problems: Problems) -> None:
-    """Note slices of items without traffic, and slices with traffic but no items: nothing is known of those."""
-    named = set(raw["slice"].dropna())
-    lost = sorted(named - set(here.index))
-    without = [name for name in here.index if name not in named]
-    if len(without) > 10:
-        problems.add(place, f"does not name {len(without)} slices that items have ({listing(without)})")
-        return
-    for name in without:
-        problems.add(place, f"does not name slice {quote(name)}, which {here[name]} items have"
-                            f"{did_you_mean(name, lost)}; give it a row (0 where production has none)")
-    for file, where, rows in places(raw, raw["slice"].isin(lost) & (raw[weight] > 0)):
-        name = rows["slice"].iloc[0]
-        problems.add(file, f"{where}: slice {quote(name)} has traffic but no item, so nothing is known of it"
-                           f"{did_you_mean(name, here.index)}; add items or leave the row out")
