@@ -25,6 +25,8 @@ SCALES = {
 # A verdict of two criteria of vader_sentiment, and raters of openqa_nq301 beside their consolidated verdict.
 RATES = ("consensus_polarity_correct",)
 RATER = {"openqa_nq301": "consolidated"}
+# What a model says is a word or a number, and equal ones about one text get the same judgment.
+VERDICTS = {"vader_sentiment": {"consensus_polarity_correct": "predicted_polarity", "neg_abs_error": "prediction"}}
 # What people wrote is no system under test: metrics that compare with it compare it with itself.
 REFERENCES = ("Human", "refA")
 LOWER = ("TER", "n.misspel", "Repetition-1", "Repetition-3")
@@ -80,6 +82,8 @@ def source(dataset: str, criterion: str) -> Source:
     folder = SHARED / dataset
     human, automated, outputs = (pd.read_parquet(folder / f"{name}.parquet")
                                  for name in ("human", "metrics", "outputs"))
+    if dataset in VERDICTS:
+        outputs = outputs.assign(text=outputs[VERDICTS[dataset][criterion]].astype(str))
     human = human[(human["criterion"] == criterion) & ~human["model"].isin(REFERENCES)]
     human = human[human["annotator"] == RATER.get(dataset, human["annotator"])]
     human = human.rename(columns={"annotator": "rater"})[["item_id", "model", "rater", "value"]]

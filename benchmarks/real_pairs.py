@@ -142,6 +142,7 @@ def one_fit(
     drawn = quality(tree, features, traffic=False, seed=number).sel(slice=TOTAL)
     rows = pd.DataFrame([*calibrated(drawn, targets), *cross_checks(features, plan, targets, seed=number)])
     return rows.merge(targets, on=["model", "against"]).assign(
+        identical=float(((features["pool"] > 0).sum("peer") > 1).mean()),
         divergent=float(tree["sample_stats"]["diverging"].mean()))
 
 
@@ -225,12 +226,16 @@ def joined_rows(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Coverage and width by study, labels, metrics, quantity and method.
 
+    ``identical`` is the share of outputs that are word for word those of another model.
     ``against_labels`` and ``against_ppi`` are the mean width over that of labels alone and of PPI++ on the primary
     metric. Intervals that could not be given (all labels equal) are left out; ``answered`` is the share that remains.
+    ``cpu_s`` is the time of all replicates of a study and number of labels.
     """
     more = rows.assign(answered=rows["lower"].notna().astype(float)).groupby(GROUP, sort=False)[
-        ["models", "items", "answered", "divergent"]].mean().reset_index()
+        ["models", "items", "identical", "answered", "divergent"]].mean().reset_index()
     table = coverage_table(rows.dropna(subset="lower"), GROUP).merge(more, on=GROUP)
+    spent = rows.groupby(["study", "labelled", "replicate"])["cpu_s"].first().groupby(["study", "labelled"]).sum()
+    table = table.merge(spent.reset_index(), on=["study", "labelled"])
     for name, method in (("against_labels", "labels_only"), ("against_ppi", "ppi_primary_metric")):
         base = table.loc[table["method"] == method, [*GROUP[:-1], "width"]].rename(columns={"width": "base"})
         table[name] = table["width"] / table.merge(base, how="left", on=GROUP[:-1])["base"].to_numpy()

@@ -187,7 +187,8 @@ def _slice_effects(shape: Shape, given: dict, s) -> tuple[pt.TensorVariable, pt.
         return pt.zeros(1), pt.zeros((1, shape.models))
     tail = priors.SLICE_TAIL
     effect = pm.HalfNormal("slice_scale", s * priors.SLICE.scale) * pm.StudentT("slice_t", nu=tail, dims="slice")
-    by_model = pm.HalfNormal("model_slice_scale", s * priors.SLICE_BY_MODEL.scale) * pm.StudentT(
+    by_model = pm.LogNormal("model_slice_scale", pt.log(s * priors.SLICE_BY_MODEL.scale),
+                            priors.SLICE_BY_MODEL_SPREAD) * pm.StudentT(
         "model_slice_t", nu=tail, dims=("slice", "model"))
     if shape.groups:
         # With several slice columns a cell of few labels takes after the others of its row and its column.

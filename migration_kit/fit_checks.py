@@ -18,13 +18,11 @@ SMALLEST_ESS = 400
 
 def sampling_check(fit: xr.DataTree, draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> CheckResult:
     """R-hat, effective sample size and divergences of every quality and contrast that is reported."""
-    quantities = xr.Dataset(
-        {
-            "quality": draws["calibrated"],
-            "contrast": contrast(draws["calibrated"], incumbent=plan.incumbent, better=features.attrs["better"])
-            .rename(model="candidate"),
-        }
-    )
+    deltas = contrast(draws["calibrated"], incumbent=plan.incumbent, better=features.attrs["better"])
+    quantities = xr.Dataset({"contrast": deltas.rename(model="candidate")})
+    # Of preferences quality is the contrast, and the incumbent's is 0 in every draw.
+    if features.attrs["kind"] != "pairwise":
+        quantities["quality"] = draws["calibrated"]
     rhat = max(float(values.max()) for values in az.rhat(quantities).data_vars.values())
     sizes = [az.ess(quantities, method=kind) for kind in ("bulk", "tail")]
     ess = min(float(values.min()) for size in sizes for values in size.data_vars.values())

@@ -10,7 +10,7 @@ from migration_kit.prediction import outlook, parameter_draws
 TINY = 1e-300
 HALF_NORMALS = {
     "weight_scale": priors.METRIC_WEIGHT, "trust_scale": priors.METRIC_TRUST, "slice_scale": priors.SLICE,
-    "model_slice_scale": priors.SLICE_BY_MODEL, "group_scale": priors.SLICE, "model_group_scale": priors.SLICE_BY_MODEL,
+    "group_scale": priors.SLICE, "model_group_scale": priors.SLICE_BY_MODEL,
     "stratum_scale": priors.STRATUM, "rater_scale": priors.RATER, "output_scale": priors.OUTPUT,
     "cluster_scale": priors.CLUSTER, "model_cluster_scale": priors.CLUSTER_BY_MODEL,
 }
@@ -35,6 +35,10 @@ def log_prior(fit: xr.DataTree) -> xr.DataArray:
     total = total + normal((posterior["level"] - posterior["centre"]) / priors.LEVEL_SPREAD)
     for name in HALF_NORMALS.keys() & set(posterior.data_vars):
         total = total + normal(posterior[name] / HALF_NORMALS[name].scale)
+    if "model_slice_scale" in posterior:
+        log_scale = np.log(posterior["model_slice_scale"])
+        off = (log_scale - np.log(priors.SLICE_BY_MODEL.scale)) / priors.SLICE_BY_MODEL_SPREAD
+        total = total + normal(off) - log_scale
     share_logit = posterior["item_share"]
     total = total - share_logit - 2 * np.log1p(np.exp(-share_logit))
     if "side_effect" in posterior:

@@ -28,7 +28,8 @@ SLICE = Prior(
     "u[s]", "σ_u·Student-t(4), σ_u ~ HalfNormal(0.5)", 0.5, "heavy tails: one bad slice must not be smoothed away",
     "several slices; with several slice columns each column has effects of its own beside those of their cells")
 SLICE_BY_MODEL = Prior(
-    "v[m,s]", "σ_v·Student-t(4), σ_v ~ HalfNormal(0.5)", 0.5, "a model may be weak in one slice only", "several slices")
+    "v[m,s]", "σ_v·Student-t(4), σ_v ~ LogNormal(log 0.5, 0.5)", 0.5,
+    "a model may be weak in one slice only; a σ_v free to be 0 hid the one bad slice among many alike", "several slices")
 ITEM_SHARE = Prior(
     "λ[m]²/(1+λ[m]²)", "0.9·logistic(Logistic(0, 1) + 0.5·Normal(0, 1))", 0.9,
     "share of what metrics leave open that belongs to the item: an item is hard for all models")
@@ -61,6 +62,7 @@ RESIDUAL = Prior(
 ALL = (LEVEL_CENTRE, LEVEL, METRIC_WEIGHT, METRIC_TRUST, SLICE, SLICE_BY_MODEL, ITEM_SHARE, STRATUM, CUT_GAP, SPREAD,
        RATER, OUTPUT, CLUSTER, CLUSTER_BY_MODEL, SIDE, RESIDUAL)
 SLICE_TAIL = 4
+SLICE_BY_MODEL_SPREAD = 0.5
 LEVEL_SPREAD = 1.5
 ITEM_SHARE_SPREAD = 0.5
 CUT_RANGE = 2.4
