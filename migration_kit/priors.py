@@ -29,7 +29,8 @@ SLICE = Prior(
     "several slices; with several slice columns each column has effects of its own beside those of their cells")
 SLICE_BY_MODEL = Prior(
     "v[m,s]", "σ_v·Student-t(4), σ_v ~ LogNormal(log 0.5, 0.5)", 0.5,
-    "a model may be weak in one slice only; a σ_v free to be 0 hid the one bad slice among many alike", "several slices")
+    "a model may be weak in one slice only; a σ_v free to be 0 hid the one bad slice among many alike",
+    "several slices")
 ITEM_SHARE = Prior(
     "λ[m]²/(1+λ[m]²)", "0.9·logistic(Logistic(0, 1) + 0.5·Normal(0, 1))", 0.9,
     "share of what metrics leave open that belongs to the item: an item is hard for all models")
