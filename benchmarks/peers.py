@@ -94,7 +94,8 @@ def cje_eval(pairs: Pairs) -> Intervals:
     def at(level: float) -> dict[str, tuple[float, float]]:
         found = dict(zip(result.target_policies, result.ci(alpha=1 - level), strict=True))
         both = result.compare_policies("m1", "m0", alpha=1 - level)
-        return found | {"contrast": (both["ci_lower"], both["ci_upper"])}
+        # Where the two cannot be compared the package says so and gives no interval.
+        return found | {"contrast": (both.get("ci_lower", np.nan), both.get("ci_upper", np.nan))}
 
     return at
 
@@ -133,7 +134,7 @@ def main() -> None:
              for n in LABELS for scenario in SCENARIOS_OF_PEERS}
     found = run_cells(f"peers-{code}", cells, given.replicates, chunk=CHUNK, workers=given.workers)
     table, spent = summary(by_cell(found))
-    table = table.merge(spent).drop(columns=["z_mean", "z_sd", "answered"]).assign(packages=packages)
+    table = table.merge(spent).drop(columns=["z_mean", "z_sd"]).assign(packages=packages)
     write_result(table, "peers", seed=SEED, code=code)
 
 

@@ -67,6 +67,7 @@ STUDIES = {
     "openqa": Study("openqa_nq301", "acceptable"),
     "openqa_apart": Study("openqa_nq301", "acceptable", texts=False),
     "sentiment_right": Study("vader_sentiment", "consensus_polarity_correct"),
+    "sentiment_right_apart": Study("vader_sentiment", "consensus_polarity_correct", texts=False),
     "sentiment_error": Study("vader_sentiment", "neg_abs_error"),
     "pandalm": Study("pandalm_pairwise", "preferred", pairs=True),
     "arena": Study("arena_pairwise", "preferred", pairs=True),
