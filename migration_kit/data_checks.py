@@ -18,6 +18,7 @@ TWINS_APART = 0.05
 ODD_LABELS = 0.1
 ODD_PROBABILITY = 0.01
 WILD = 20
+ONE_SIDED = 0.1
 
 
 def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
@@ -30,7 +31,7 @@ def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
     """
     return [_enough(features), _each_model(features), _coverage(features), _drawn_at_random(features),
             raters_check(features, plan), copies_check(features), _plausible_metrics(features),
-            _twins(features, plan)]
+            _twins(features, plan), *_sides(features)]
 
 
 def label_counts(features: xr.Dataset) -> pd.DataFrame:
@@ -241,3 +242,17 @@ def _twins(features: xr.Dataset, plan: Plan) -> CheckResult:
     text = (f"Of {int(pairs.sum()) // 2} pairs of identical outputs, {apart:.1%} were judged differently (at most "
             f"{TWINS_APART:.0%}); they share one judgment in the calibration, so if more differ, leave out the text.")
     return CheckResult(name, bool(apart <= TWINS_APART), text, criterion)
+
+
+def _sides(features: xr.Dataset) -> list[CheckResult]:
+    """Every candidate was shown on both sides; no check where nothing says on which."""
+    side, model = features["judged_side"].to_numpy(), features["judged_model"].to_numpy()
+    if not side.any():
+        return []
+    left = {name: float((side[(model == m) & (side != 0)] < 0).mean()) for m, name in _judged_models(features)
+            if (side[model == m] != 0).any()}
+    fixed = [name for name, share in left.items() if not ONE_SIDED < share < 1 - ONE_SIDED]
+    worst = max(left, key=lambda name: abs(left[name] - 0.5))
+    text = (f"{worst} was shown on the left in {percent(left[worst])} of its comparisons. What people like about an "
+            "output and what they like about a side can only be told apart where sides change.")
+    return [CheckResult("candidates change sides", not fixed, text, features.attrs["criterion"], models=tuple(fixed))]

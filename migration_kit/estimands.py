@@ -155,8 +155,15 @@ def quality(fit: xr.DataTree, features: xr.Dataset, *, traffic: bool, seed: int)
     population = group_items(features, seed=seed)
     slices = np.eye(n_slices)[population.slice_index]
     weights = np.empty((chains * draws, n_slices))
+    # An output is there or could have been; a candidate that was not compared on an item has no preference there.
+    pairwise = features.attrs["kind"] == "pairwise"
+    compared = features["present"].to_numpy()[population.item].astype(float) if pairwise else None
     for chunk in population_draws(fit, features, traffic=traffic, seed=seed, population=population):
         by_slice = np.einsum("dg,dgm,gs->dms", chunk.weight, chunk.quality, slices, optimize=True)
+        if compared is not None:
+            here = np.einsum("dg,gm,gs->dms", chunk.weight, compared, slices, optimize=True)
+            won = np.einsum("dg,dgm,gm,gs->dms", chunk.weight, chunk.quality, compared, slices, optimize=True)
+            by_slice = np.divide(won, here, out=by_slice, where=here > 0)
         calibrated[chunk.rows, :, 1:] = by_slice
         calibrated[chunk.rows, :, 0] = np.einsum("dms,ds->dm", by_slice, chunk.slice_weight)
         weights[chunk.rows] = chunk.slice_weight

@@ -75,7 +75,7 @@ def keep_labels(features: xr.Dataset, keep: np.ndarray) -> xr.Dataset:
     Parameters
     ----------
     features : Dataset
-        From `features.build_features`; nothing else in it changes.
+        From `features.build_features`. What labels have already chosen there, such as bends, stays.
     keep : ndarray of bool (item,) or (item, model)
         Where labels stay. Of preferences the incumbent's column follows the candidates'.
     """
@@ -85,7 +85,9 @@ def keep_labels(features: xr.Dataset, keep: np.ndarray) -> xr.Dataset:
         mask[:, 0] = (mask[:, 1:] & ~np.isnan(label[:, 1:])).any(axis=1)
     item, model = features["judged_item"].to_numpy(), features["judged_model"].to_numpy()
     kept = features.isel(judgment=np.nonzero(mask[item, model])[0])
-    return kept.assign(label=(("item", "model"), np.where(mask, label, np.nan)))
+    judged = kept["judged_value"].to_numpy()
+    known = {"centre": float(judged.mean()), "spread": float(judged.std())} if judged.size and np.ptp(judged) else {}
+    return kept.assign(label=(("item", "model"), np.where(mask, label, np.nan))).assign_attrs(known)
 
 
 def label_rows(features: xr.Dataset) -> xr.Dataset:

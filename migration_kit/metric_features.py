@@ -77,13 +77,14 @@ def difference_features(
 ) -> dict[str, np.ndarray]:
     """Features of preferences: differences to the incumbent, scaled but not centred, because 0 means no difference."""
     raw = {}
+    absent = np.isnan(metric).all(axis=-1)
     for position, name in enumerate(names):
         values = metric[:, :, position]
         raw[name] = values
         if name in bends:
             raw[f"{name}: bend"] = bend(values)
         raw[f"{name}: side"] = side[:, :, position]
-        missing = np.isnan(values)
+        missing = np.isnan(values) & ~absent
         if missing[:, 1:].mean() >= MISSING_WORTH_TELLING:
             raw[f"{name}: missing"] = missing.astype(float)
     raw |= {name: values - values[:, :1] for name, values in covariates.items()}

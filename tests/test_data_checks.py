@@ -204,3 +204,16 @@ def test_wild_values_of_a_metric(values, wild):
     assert check.passed is (wild is None) and not check.blocks
     if wild is not None:
         assert "1 value of judge" in check.text and "−999, new on item i00007" in check.text
+
+
+def test_a_candidate_that_never_changes_sides_is_told():
+    features, plan = judged_features(simulate_family("pairwise", n_labels=80, seed=1, n_unlabelled=40))
+
+    def sides(one):
+        return next(check for check in data_checks(one, plan) if check.name == "candidates change sides")
+
+    assert sides(features).passed
+    still = sides(features.assign(judged_side=("judgment", np.full(features.sizes["judgment"], -0.5))))
+    assert still.passed is False and still.models == ("new",) and "100.0%" in still.text
+    unknown = features.assign(judged_side=("judgment", np.zeros(features.sizes["judgment"])))
+    assert all(check.name != "candidates change sides" for check in data_checks(unknown, plan))

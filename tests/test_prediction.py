@@ -157,3 +157,22 @@ def test_rank_correlation_of_levels_is_spearmans():
         for k, metric in enumerate(features["metric"].to_numpy()):
             by_hand = spearmanr(features["value"].to_numpy()[:, m, k], judged[:, m]).statistic
             assert table.loc[(metric, model), "rank_correlation"] == pytest.approx(by_hand, abs=0.03)
+
+
+def test_a_candidate_counts_only_where_it_was_compared():
+    # Two candidates compared with the incumbent on items of their own; judge and people agree on every one.
+    rng = np.random.default_rng(3)
+    drawn = simulate_family("pairwise", n_labels=60, seed=1, n_unlabelled=80)
+    features, _ = judged_features(drawn)
+    some = rng.random(140) < 0.5
+    value = features["value"].to_numpy().copy()
+    value[~some] = np.nan
+    present = np.repeat(some[:, None], 2, axis=1)
+    half = features.assign(value=(features["value"].dims, value), present=(("item", "model"), present))
+    fit = family_fit("pairwise", draws=400)[0]
+    whole = predict(parameter_draws(fit), features, np.arange(140), rows=slice(None))[:, :, 1]
+    found = quality(fit, half, traffic=False, seed=1)["calibrated"].sel(model="new")
+    slices = features["slice_index"].to_numpy()
+    for number, name in enumerate(features["slice"].to_numpy()):
+        expected = whole[:, some & (slices == number)].mean()
+        assert float(found.sel(slice=name).mean()) == pytest.approx(expected, abs=0.01)
