@@ -90,7 +90,8 @@ def reliability(predictions: xr.Dataset) -> pd.DataFrame:
     expected = predictions["expected"].mean("draw").to_numpy()
     judged, replicate = predictions["judged"].to_numpy(), predictions["replicate"].to_numpy()
     rows = []
-    for group in np.array_split(np.argsort(expected, kind="stable"), min(BINS, len(expected))):
+    groups = np.array_split(np.argsort(expected, kind="stable"), min(BINS, len(expected))) if len(expected) else []
+    for group in groups:
         lower, upper = np.quantile(replicate[:, group].mean(axis=1), [0.025, 0.975])
         rows.append({"predicted": expected[group].mean(), "judged": judged[group].mean(), "n": len(group),
                      "lower": lower, "upper": upper})

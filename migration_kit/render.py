@@ -119,7 +119,7 @@ def _stages(folder: Path, manifest: dict) -> list[dict]:
 
 
 def _page(template: str, *, manifest: dict, **context: object) -> str:
-    fast = any(entry["fast"] for entry in manifest["stages"].values())
+    fast = any(entry["fast"] for entry in manifest["stages"].values()) and "--fast" not in manifest["command"]
     versions = {"migration-kit": manifest["kit"], "Python": manifest["python"], **manifest["packages"]}
     return (
         _environment()

@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 from test_estimands import make_features, make_fit
 
 from migration_kit.estimands import contrast, group_items, population_draws, predict, quality
+from migration_kit.judgments import keep_labels
 from migration_kit.metric_errors import metric_errors
 from migration_kit.prediction import (
     drawn_luck,
@@ -18,7 +19,7 @@ from migration_kit.prediction import (
     parameter_draws,
     thinned,
 )
-from migration_kit.predictive import labelled_predictions, predictive_cells
+from migration_kit.predictive import labelled_predictions, predictive_cells, reliability
 from migration_kit.simulate import simulate_family
 
 EXTRA = {"ordinal": {"cuts": (-1.2, -0.4, 0.5, 1.1), "spread": (0.8, 1.3)}, "pairwise": {"cuts": (-0.3, 0.3)},
@@ -176,3 +177,10 @@ def test_a_candidate_counts_only_where_it_was_compared():
     for number, name in enumerate(features["slice"].to_numpy()):
         expected = whole[:, some & (slices == number)].mean()
         assert float(found.sel(slice=name).mean()) == pytest.approx(expected, abs=0.01)
+
+
+def test_without_judgments_there_is_nothing_to_hold_predictions_against():
+    fit, features, _ = family_fit("ordinal")
+    nobody = keep_labels(features, np.zeros(140, dtype=bool))
+    predictions = labelled_predictions(fit, nobody, seed=1)
+    assert reliability(predictions).empty and predictive_cells(predictions, nobody, interval=0.95).empty

@@ -159,7 +159,7 @@ def test_index_answers_first(pages, finished):
     for page in pages.values():
         assert manifest["plan_digest"] in page
         assert manifest["data_digest"] in page
-        assert "migration-kit run data/support/migration.yml --fast" in page
+        assert "migration-kit run data/support/migration.yml --fast" in page and "--fast --fast" not in page
 
 
 def test_index_without_decision_says_what_is_missing(finished):

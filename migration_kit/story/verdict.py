@@ -38,7 +38,7 @@ def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan:
         if others:
             told.append(f"- {safe(gate.id)}: the probability that {safe(chosen)} loses no more than "
                         f"{unit_of(gate).size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and "
-                        f"{listed(others)}. The others lean on the labels more, so they are less sure.")
+                        f"{listed(others)}. The others lean on the labels more.")
     failed = checks[checks["passed"].eq(False).fillna(False)]
     told.append(f"- {counted(len(failed), 'check')} did not pass: {listed(by_name(failed))}. What each means stands "
                 "under *The model and its checks*." if len(failed) else "- Every check passed or could not be made.")
