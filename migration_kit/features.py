@@ -1,8 +1,7 @@
-"""From metrics to the regression's features, and from labels to its rows.
+"""Everything the calibration model is told of one criterion, as labelled arrays.
 
-The calibration model sees a metric only through these arrays. Three things happen here and nowhere else: features are
-standardised over all outputs, the ease of an item is added, and outputs that are word for word identical are joined,
-because people who judge one of them have judged the others.
+The model sees metrics, labels, slices and traffic only through these. Outputs that are word for word identical are
+joined, because people who judge one of them have judged the others.
 """
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from migration_kit.data import EvalData
-from migration_kit.judgments import judgment_rows, label_matrix, label_rows, share_labels  # noqa: F401
+from migration_kit.judgments import judgment_rows, label_matrix, share_labels
 from migration_kit.metric_features import (
     ROUNDING,
     bent_metrics,
