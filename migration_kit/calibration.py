@@ -59,6 +59,9 @@ def model_data(rows: xr.Dataset, shape: Shape, *, prior_scale: float = 1.0) -> d
         data["several"] = (rows["output_index"].to_numpy() >= 0).astype(float)
     if shape.clusters:
         data["cluster_index"] = rows["cluster_index"].to_numpy()
+    if shape.rivals:
+        data["rival"] = np.zeros((rows.sizes["row"], shape.rivals))
+        data["rival"][:, : rows.sizes["rival"]] = rows["rival"].to_numpy()
     if shape.sided:
         data["side"] = rows["side"].to_numpy()
     return data
@@ -113,6 +116,12 @@ def build_model(shape: Shape, data: dict[str, np.ndarray]) -> pm.Model:
         scale = pool @ item_scale
         noise = scale * pm.Normal("hardness", shape=max(shape.items, 1))[given["item_index"]]
         shared, variance = _shared_effects(shape, given, s)
+        if shape.rivals:
+            share = priors.EXCLUSION_SHARE.scale * pm.Beta("exclusion_share", 3, 1)
+            exclusion = pm.Deterministic("exclusion_scale", pt.sqrt(2 * share / (1 - share)))
+            rivalry = pm.Normal("rival_z", shape=(max(shape.items, 1), shape.rivals))[given["item_index"]]
+            shared += exclusion * (given["rival"] * rivalry).sum(axis=1)
+            variance += exclusion**2 * (given["rival"] ** 2).sum(axis=1)
         noise, variance = noise + shared, scale**2 + variance
         if shape.levels:
             loglik = _ordered(shape, given, marginal, noise, pt.sqrt(1 + variance))

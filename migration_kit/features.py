@@ -25,6 +25,7 @@ from migration_kit.strata import verdicts
 
 FEWEST_RARER = 10
 UNSEEN_TRAFFIC = 0.05
+RECURRING = 10
 
 
 def build_features(data: EvalData, plan: Plan, criterion: str) -> xr.Dataset:
@@ -97,7 +98,7 @@ def build_features(data: EvalData, plan: Plan, criterion: str) -> xr.Dataset:
     return features.assign_attrs(
         criterion=criterion, kind=spec.kind, better=spec.better, primary_metric=spec.primary_metric,
         in_points=int(spec.in_points), bends=list(bends), clustered=int("cluster_id" in data.items), uneven=int(uneven),
-        strata=int(stratum.max()) + 1,
+        strata=int(stratum.max()) + 1, closed=int(spec.kind == "binary" and answers_from_a_list(data)),
         levels=list(spec.levels), score=list(spec.score),
         centre=float(judged.mean()) if len(judged) else 0.0, spread=float(judged.std()) if known else 1.0,
     )
@@ -122,6 +123,14 @@ def identical_outputs(data: EvalData, items: np.ndarray, models: list[str]) -> n
     same = (codes[:, :, None] == codes[:, None, :]) & known[:, :, None] & known[:, None, :]
     same |= np.eye(len(models), dtype=bool)
     return same / same.sum(axis=2, keepdims=True)
+
+
+def answers_from_a_list(data: EvalData) -> bool:
+    """Tell whether outputs are answers from a closed list: each text comes back on ten items or more on average.
+
+    Of two different ones at most one is right, as a rule; the calibration model lets such judgments exclude each other.
+    """
+    return "text" in data.outputs and data.outputs["text"].nunique() * RECURRING <= len(data.items)
 
 
 def _inclusion(data: EvalData, plan: Plan, criterion: str) -> tuple[np.ndarray, bool]:

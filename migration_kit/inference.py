@@ -16,9 +16,9 @@ TARGET_ACCEPT = 0.95
 TARGET_ACCEPT_AGAIN = 0.99
 DIVERGENT_SHARE = 0.001
 FAST_DRAWS = 250
-BY_ITEM = ("hardness", "output_z", "cluster_z", "model_cluster_z")
+BY_ITEM = ("hardness", "output_z", "cluster_z", "model_cluster_z", "rival_z")
 INNER = (*BY_ITEM, "level_z", "weight_z", "trust_z", "item_share_z", "residual_z", "gap_z", "spread_z", "stratum_z",
-         "rater_z", "slice_t", "model_slice_t", "group_t", "model_group_t")
+         "rater_z", "exclusion_share", "slice_t", "model_slice_t", "group_t", "model_group_t")
 
 
 @dataclass(frozen=True)

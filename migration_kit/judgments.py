@@ -99,7 +99,8 @@ def label_rows(features: xr.Dataset) -> xr.Dataset:
         Dims row, model, component: ``y`` (row) score · ``level``, ``value``, ``rater_index``, ``side`` (row) ·
         ``pool`` (row, model) · ``x`` (row, component) · ``slice_index``, ``stratum`` (row) · ``item_index``,
         ``cluster_index`` (row), counted over labelled items · ``output_index`` (row), counted over outputs with several
-        judgments, −1 for the others · ``position`` (row, 2), item and model.
+        judgments, −1 for the others · ``rival`` (row, rival), contrasts between the different outputs of an item
+        where they are answers from a closed list · ``output`` (row, position), item and model.
     """
     pool = features["pool"].to_numpy()
     item, model = features["judged_item"].to_numpy(), features["judged_model"].to_numpy()
@@ -125,6 +126,7 @@ def label_rows(features: xr.Dataset) -> xr.Dataset:
             "item_index": ("row", item_index),
             "cluster_index": ("row", cluster_index),
             "output_index": ("row", _several(item, first)),
+            "rival": (("row", "rival"), rivals(item, first)[:, : None if features.attrs["closed"] else 0]),
             "output": (("row", "position"), np.stack([item, model], axis=1)),
         },
         coords={"model": features["model"], "slice": features["slice"], "rater": features["rater"]},
@@ -138,3 +140,19 @@ def _several(item: np.ndarray, first: np.ndarray) -> np.ndarray:
     _, code, count = np.unique(key, return_inverse=True, return_counts=True)
     number = np.cumsum(count > 1) - 1
     return np.where(count > 1, number, -1)[code] if len(item) else np.zeros(0, dtype=np.int64)
+
+
+def rivals(item: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Contrasts that sum to 0 over the different judged outputs of an item, dims (row, output of the item less one).
+
+    Times independent normals they give each output an effect of variance 1 − 1/k, with covariance −1/k between the k
+    outputs of an item (the columns are those of Helmert).
+    """
+    outputs, code = np.unique(np.stack([item, first], axis=1), axis=0, return_inverse=True)
+    begin = np.searchsorted(outputs[:, 0], outputs[:, 0])
+    rank, many = np.arange(len(outputs)) - begin, np.bincount(outputs[:, 0])[outputs[:, 0]] if len(item) else begin
+    column = np.arange(1, many.max(initial=1))
+    size = np.sqrt(column * (column + 1.0))
+    inside = column < many[:, None]
+    contrast = np.where(rank[:, None] < column, 1.0, np.where(rank[:, None] == column, -column, 0.0)) / size
+    return np.where(inside, contrast, 0.0)[code.ravel()]

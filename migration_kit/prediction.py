@@ -9,7 +9,7 @@ from scipy.special import ndtr
 MOST_DRAWS = 1000
 DRAWN = ("level", "weight", "trust", "slice_effect", "model_slice_effect", "item_scale")
 OPTIONAL = ("cuts", "spread", "residual", "stratum_effect", "severity", "rater_scale", "output_scale", "cluster_scale",
-            "model_cluster_scale")
+            "model_cluster_scale", "exclusion_scale")
 
 
 class Outlook(NamedTuple):
@@ -25,12 +25,15 @@ class Outlook(NamedTuple):
         Where the levels of the scale part; no columns where it is continuous.
     item_scale : ndarray (draw, item, model)
         Standard deviation of what the models of an item share, over that of the rest of a judgment.
+    exclusion : ndarray (draw,)
+        How strongly different outputs of an item exclude each other, on the scale of ``item_scale``.
     """
 
     latent: np.ndarray
     spread: np.ndarray
     cuts: np.ndarray
     item_scale: np.ndarray
+    exclusion: np.ndarray
 
 
 def parameter_draws(fit: xr.DataTree) -> dict[str, np.ndarray]:
@@ -81,7 +84,7 @@ def outlook(
     if "residual" in drawn:
         residual = pooled(drawn["residual"])
         spread, item_scale, cuts = np.sqrt(residual**2 + item_scale**2), item_scale / residual, cuts[:, :0]
-    return Outlook(latent, spread, cuts, item_scale)
+    return Outlook(latent, spread, cuts, item_scale, drawn.get("exclusion_scale", np.zeros(len(latent))))
 
 
 def expected_score(seen: Outlook, features: xr.Dataset) -> np.ndarray:
@@ -109,10 +112,17 @@ def drawn_score(seen: Outlook, features: xr.Dataset, luck: np.ndarray) -> np.nda
 def drawn_luck(seen: Outlook, pool: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw how far latent judgments lie off their means: items share hardness, identical outputs share all of it."""
     hardness = rng.standard_normal(seen.latent.shape[:2])[:, :, None]
-    own = rng.standard_normal(seen.latent.shape)
     first = pool.argmax(axis=-1)
-    own = np.take_along_axis(own, np.broadcast_to(first if first.ndim == 3 else first[None], own.shape), axis=2)
-    return (seen.item_scale * hardness + own) / np.sqrt(1 + seen.item_scale**2)
+    first = np.broadcast_to(first if first.ndim == 3 else first[None], seen.latent.shape)
+    luck = seen.item_scale * hardness + np.take_along_axis(rng.standard_normal(first.shape), first, axis=2)
+    variance = 1 + seen.item_scale**2
+    if seen.exclusion.any():
+        exclusion, once = seen.exclusion[:, None, None], pool.max(axis=-1)
+        different = once.sum(axis=-1, keepdims=True)
+        rival = np.take_along_axis(rng.standard_normal(first.shape), first, axis=2)
+        luck += exclusion * (rival - (rival * once / different).sum(axis=2, keepdims=True))
+        variance = variance + exclusion**2 * (1 - 1 / different)
+    return luck / np.sqrt(variance)
 
 
 def against_incumbent(score: np.ndarray, features: xr.Dataset) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from migration_kit.judgments import rivals
 from migration_kit.prediction import Outlook, drawn_score, expected_score, outlook, parameter_draws, thinned
 from migration_kit.strata import verdicts
 
@@ -30,7 +31,7 @@ def labelled_predictions(fit: xr.DataTree, features: xr.Dataset, *, seed: int) -
     whole = seen.latent.shape
     latent, spread, item_scale = (np.broadcast_to(values, whole)[:, position, model] for values in (
         seen.latent, seen.spread, seen.item_scale))
-    of_row = Outlook(latent, spread, seen.cuts, item_scale)
+    of_row = Outlook(latent, spread, seen.cuts, item_scale, seen.exclusion)
     luck = _luck(item_scale, parameters, features, rng)
     primary = features["value"].sel(metric=features.attrs["primary_metric"]).to_numpy()
     return xr.Dataset(
@@ -129,6 +130,11 @@ def _luck(item_scale: np.ndarray, parameters: dict, features: xr.Dataset, rng: n
     variance = 1 + item_scale**2
     if "severity" in parameters:
         luck, variance = luck + parameters["severity"][:, rater], variance + scale("rater_scale") ** 2
+    if "exclusion_scale" in parameters:
+        apart = rivals(item, first)
+        shared = np.stack([drawn(item) for _ in range(apart.shape[1])], axis=-1)
+        luck = luck + scale("exclusion_scale") * (shared * apart).sum(axis=-1)
+        variance = variance + scale("exclusion_scale") ** 2 * (apart**2).sum(axis=-1)
     cluster = features["cluster"].to_numpy()[item]
     for name, columns, applies in (("output_scale", (item, first), several), ("cluster_scale", (cluster,), True),
                                    ("model_cluster_scale", (cluster, model), True)):

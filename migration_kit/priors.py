@@ -34,6 +34,10 @@ SLICE_BY_MODEL = Prior(
 ITEM_SHARE = Prior(
     "λ[m]²/(1+λ[m]²)", "0.9·logistic(Logistic(0, 1) + 0.5·Normal(0, 1))", 0.9,
     "share of what metrics leave open that belongs to the item: an item is hard for all models")
+EXCLUSION_SHARE = Prior(
+    "κ²/(2+κ²)", "0.95·Beta(3, 1)", 0.95,
+    "of different answers from a closed list at most one is right, so judgments of an item can exclude each other",
+    "yes/no criteria whose outputs are answers from a closed list")
 STRATUM = Prior(
     "k[m,stratum]", "σ_k·Normal(0, 1), σ_k ~ HalfNormal(0.5)", 0.5,
     "outputs chosen for labelling by what a metric says may differ from the others in more than the metric tells",
@@ -60,8 +64,8 @@ RESIDUAL = Prior(
     "σ[m]", "exp(Normal(0, 0.5)), in standard deviations of the judgments", 0.5,
     "spread of judgments about what metrics tell", "continuous scales")
 
-ALL = (LEVEL_CENTRE, LEVEL, METRIC_WEIGHT, METRIC_TRUST, SLICE, SLICE_BY_MODEL, ITEM_SHARE, STRATUM, CUT_GAP, SPREAD,
-       RATER, OUTPUT, CLUSTER, CLUSTER_BY_MODEL, SIDE, RESIDUAL)
+ALL = (LEVEL_CENTRE, LEVEL, METRIC_WEIGHT, METRIC_TRUST, SLICE, SLICE_BY_MODEL, ITEM_SHARE, EXCLUSION_SHARE, STRATUM,
+       CUT_GAP, SPREAD, RATER, OUTPUT, CLUSTER, CLUSTER_BY_MODEL, SIDE, RESIDUAL)
 SLICE_TAIL = 4
 SLICE_BY_MODEL_SPREAD = 0.5
 LEVEL_SPREAD = 1.5

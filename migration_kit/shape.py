@@ -6,7 +6,7 @@ import xarray as xr
 
 FLAGS = ("levels", "symmetric", "sided")
 COUNTS = ("models", "components", "slices", "items")
-OPTIONAL = ("groups", "strata", "raters", "outputs", "clusters")
+OPTIONAL = ("groups", "strata", "raters", "outputs", "clusters", "rivals")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class Shape:
         Judgments say which side an output was shown on.
     models, components, slices, items : int
         Items are those with a label.
-    groups, strata, raters, outputs, clusters : int
+    groups, strata, raters, outputs, clusters, rivals : int
         0 where the model has no such effect: values of several slice columns; strata of labels drawn unevenly; raters
-        where there are several; outputs with several judgments; clusters.
+        where there are several; outputs with several judgments; clusters; different answers to an item, less one, that
+        exclude each other.
     """
 
     levels: int = 2
@@ -40,6 +41,7 @@ class Shape:
     raters: int = 0
     outputs: int = 0
     clusters: int = 0
+    rivals: int = 0
 
     @property
     def kind(self) -> tuple:
@@ -63,7 +65,8 @@ def shape_of(rows: xr.Dataset) -> Shape:
         models=rows.sizes["model"], components=rows.sizes["component"], slices=rows.sizes["slice"],
         items=highest["item_index"], groups=rows.sizes["group"] if rows.sizes["slice"] > 1 else 0,
         strata=rows.attrs["strata"] if rows.attrs["uneven"] else 0, raters=raters if raters > 1 else 0,
-        outputs=highest["output_index"], clusters=highest["cluster_index"] if rows.attrs["clustered"] else 0)
+        outputs=highest["output_index"], clusters=highest["cluster_index"] if rows.attrs["clustered"] else 0,
+        rivals=rows.sizes["rival"])
 
 
 def joined(one: Shape, other: Shape) -> Shape:

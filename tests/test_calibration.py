@@ -12,7 +12,7 @@ from scipy.special import log_ndtr, ndtr, roots_hermitenorm
 from migration_kit.calibration import build_model, model_data
 from migration_kit.estimands import TOTAL, contrast, quality
 from migration_kit.inference import compile_model, fit
-from migration_kit.judgments import label_rows
+from migration_kit.judgments import label_rows, rivals
 from migration_kit.plan import SamplingSpec
 from migration_kit.prediction import parameter_draws
 from migration_kit.shape import Shape, joined, shape_of
@@ -50,6 +50,8 @@ def test_log_density_equals_a_second_formulation():
     lam = np.sqrt(share / (1 - share))
     u = scale["slice_scale"] * point["slice_t"]
     v = scale["model_slice_scale"] * point["model_slice_t"]
+    excluded = 0.95 / (1 + np.exp(-point["exclusion_share_logodds__"]))
+    kappa = np.sqrt(2 * excluded / (1 - excluded))
     total = 0.0
     for r in range(rows.sizes["row"]):
         twins = np.nonzero(rows["pool"].to_numpy()[r])[0]
@@ -57,7 +59,9 @@ def test_log_density_equals_a_second_formulation():
         f = float(rows["x"].to_numpy()[r] @ weight)
         mean = np.mean([level[m] + trust[m] * f + v[s, m] for m in twins]) + u[s]
         spread = np.mean(lam[twins])
-        latent = np.sqrt(1 + spread**2) * mean + spread * point["hardness"][i]
+        apart = rows["rival"].to_numpy()[r]
+        latent = np.sqrt(1 + spread**2 + kappa**2 * (apart**2).sum()) * mean + spread * point["hardness"][i]
+        latent += kappa * (apart @ point["rival_z"][i])
         total += log_ndtr(latent if rows["y"][r] == 1 else -latent)
     assert found == pytest.approx(total, rel=1e-9)
 
@@ -128,6 +132,30 @@ def test_identical_outputs_stand_once_in_the_likelihood():
     rows = label_rows(regions_features())
     # 40 labelled items of three models; on two items of three, two models gave the same output.
     assert rows.sizes["row"] == 3 * 40 - sum(i % 3 > 0 for i in range(40))
+
+
+def test_rivals_take_from_each_other_what_they_gain():
+    item, first = np.array([0, 0, 0, 2, 2, 5, 7, 7, 7]), np.array([0, 1, 2, 0, 2, 1, 0, 1, 1])
+    apart = rivals(item, first)
+    expected = np.zeros((9, 9))
+    for i in np.unique(item):
+        here = np.nonzero(item == i)[0]
+        same = first[here][:, None] == first[here]
+        expected[np.ix_(here, here)] = same - 1 / len(np.unique(first[here]))
+    together = np.where(item[:, None] == item, apart @ apart.T, 0)
+    np.testing.assert_allclose(together, expected, atol=1e-12)
+    assert rivals(item[:0], first[:0]).shape == (0, 0)
+
+
+@pytest.mark.parametrize("outputs", ["answers from a list", "texts of their own", "unknown"])
+def test_answers_from_a_closed_list_are_told_by_their_texts(outputs):
+    values = np.random.default_rng(0).random((60, 3, 1))
+    label = np.where(np.arange(60)[:, None] < 30, np.resize([0.0, 1.0], (60, 3)), np.nan)
+    own = np.array([[f"{i}-{m}" for m in range(3)] for i in range(60)], dtype=object)
+    text = {"answers from a list": {"text": np.resize(["a", "b", "c"], (60, 3)).astype(object)},
+            "texts of their own": {"text": own}, "unknown": {}}[outputs]
+    rows = label_rows(small_features(values, label, small_plan(models=("a", "b", "c")), **text))
+    assert shape_of(rows).rivals == (2 if outputs == "answers from a list" else 0)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.7, 3.0])

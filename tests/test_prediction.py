@@ -12,6 +12,7 @@ from migration_kit.estimands import contrast, group_items, population_draws, pre
 from migration_kit.judgments import keep_labels
 from migration_kit.metric_errors import metric_errors
 from migration_kit.prediction import (
+    Outlook,
     drawn_luck,
     drawn_score,
     expected_score,
@@ -63,6 +64,19 @@ def test_drawn_judgments_have_the_expected_mean_and_items_in_common(name):
     together = np.corrcoef(luck[:, 0, 0], luck[:, 0, 1])[0, 1]
     np.testing.assert_allclose(together, np.sqrt(share[0, 0, 0] * share[0, 0, -1]), atol=0.02)
     np.testing.assert_allclose(np.corrcoef(luck[:, 0, 0], luck[:, 1, 0])[0, 1], 0, atol=0.02)
+
+
+def test_different_outputs_exclude_each_other_and_identical_ones_do_not():
+    pool = np.array([[[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 0], [0, 0, 1]]])
+    draws, kappa, lam = 60_000, 2.0, 0.5
+    whole = np.zeros((draws, 2, 3))
+    seen = Outlook(whole, np.ones((1, 1, 1)), np.zeros((draws, 1)), np.full((1, 1, 3), lam), np.full(draws, kappa))
+    luck = drawn_luck(seen, pool, np.random.default_rng(2))
+    np.testing.assert_allclose(luck[:, 0, 0], luck[:, 0, 1])
+    assert luck.std(axis=0) == pytest.approx(np.ones((2, 3)), abs=0.015)
+    for item, k in ((0, 2), (1, 3)):
+        expected = (lam**2 - kappa**2 / k) / (1 + lam**2 + kappa**2 * (1 - 1 / k))
+        assert np.corrcoef(luck[:, item, 0], luck[:, item, 2])[0, 1] == pytest.approx(expected, abs=0.015)
 
 
 def test_a_continuous_quality_is_a_mean_in_its_own_unit():
