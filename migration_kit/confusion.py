@@ -94,7 +94,8 @@ def confusion_draws(
         raise ValueError(f"compiled for {compiled.models} models, the criterion has {features.sizes['model']}")
     counts = verdict_counts(features, traffic=traffic)
     tree = nutpie.sample(compiled.sampler.with_data(**counts), draws=sampling.draws, tune=sampling.tune,
-                         chains=sampling.chains, seed=sampling.seed, target_accept=TARGET_ACCEPT, progress_bar=False)
+                         chains=sampling.chains, seed=sampling.seed, target_accept=TARGET_ACCEPT, progress_bar=False,
+                         save_warmup=False)
     names = ["quality", "true_positive", "false_positive"]
     posterior = tree["posterior"].to_dataset()[names]
     r_hat = max(float(one.max()) for one in az.rhat(posterior).data_vars.values())

@@ -120,4 +120,4 @@ def _sample(sampler, sampling: SamplingSpec, *, target: float, fast: bool) -> xr
         # Divergences are counted, judged and told by `checks`, not by a warning in the middle of a page.
         warnings.filterwarnings("ignore", message=".*divergen.*")
         return nutpie.sample(sampler, draws=draws, tune=tune, chains=sampling.chains, seed=sampling.seed,
-                             target_accept=target, progress_bar=False)
+                             target_accept=target, progress_bar=False, save_warmup=False)
