@@ -30,7 +30,7 @@ REPLICATES = Path(os.environ.get("BENCHMARK_REPLICATES", ROOT / "runs" / "benchm
 MODULES = ("features", "metric_features", "judgments", "shape", "calibration", "priors", "inference", "prediction",
            "estimands", "crosschecks", "robust", "strata", "intervals")
 WORKERS = 2
-MOST_COMPILED = 12
+MOST_COMPILED = 24
 SPARE_ITEMS = 1.2
 compiled: list[Compiled] = []
 
