@@ -18,12 +18,12 @@ import pandas as pd
 from common import ROOT, code_digest, coverage_table, fit_all, run_replicates, write_result
 
 from migration_kit.alarms import raw_alarms
-from migration_kit.checks import correction_check
 from migration_kit.data import EvalData, load_data
 from migration_kit.data_checks import data_checks
 from migration_kit.decision import decide
 from migration_kit.estimands import TOTAL, estimate_rows, quality
 from migration_kit.features import build_features
+from migration_kit.method_checks import correction_check
 from migration_kit.plan import Plan, load_plan
 from migration_kit.requirements import check_requirements
 from migration_kit.simulate import Simulation, simulate_support
@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=50)
     given = parser.parse_args()
-    code = code_digest("alarms", "checks", "data_checks", "decision", "gates", "flip_points", "labels_needed",
+    code = code_digest("alarms", "data_checks", "decision", "gates", "flip_points", "labels_needed", "method_checks",
                        "requirements",
                        "simulate/support", "simulate/support_design", "simulate/support_opinions")
     rows = run_replicates(f"support_seeds-{code}", replicate, given.seeds)

@@ -1,4 +1,4 @@
-"""The command line: check, preview, run and render.
+"""The command line: check, preview, run, render and sign.
 
 Exit codes: 0 ran, 1 a stage failed, 2 plan or data invalid, 3 with `--gate` when the verdict is not switch.
 """
@@ -114,6 +114,26 @@ def render(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run fold
             raise InputError(f"{run_dir}: holds no executed notebook to render; papermill must write each to "
                              f"{run_dir.name}/<stage>/{NOTEBOOK}")
         _report(render_run(run_dir.resolve(), force=True))
+
+
+@app.command()
+def sign(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    role: Annotated[str, typer.Option("--as", metavar="ROLE", help="Who signs: the owner, or a stakeholder.")],
+    decision: Annotated[str, typer.Option(metavar="approve|reject", help="What the role says to the verdict.")],
+    name: Annotated[str | None, typer.Option(help="Name of the person who signs.")] = None,
+    comment: Annotated[str | None, typer.Option(help="Shown beside the signature.")] = None,
+) -> None:
+    """Sign the verdict of a run; a later change of plan, data or verdict voids the signature."""
+    with _exit_codes():
+        from migration_kit.render import render_run
+        from migration_kit.signoff import sign as add_signature
+
+        folder = run_dir.resolve()
+        signature = add_signature(folder, role=role, decision=decision, name=name, comment=comment)
+        index = render_run(folder)
+        _say(f"signed:  {signature['role']} {'approves' if decision == 'approve' else 'rejects'}")
+        _report(index)
 
 
 @contextmanager

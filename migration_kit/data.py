@@ -1,5 +1,6 @@
 """The data of a migration, checked once at the door."""
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,12 +9,17 @@ import pandas as pd
 
 from migration_kit.contract import (
     Exclusions,
+    check_columns,
     check_held_out,
     check_items,
+    check_live,
     check_outputs,
     check_scores,
+    check_stakeholders,
     check_traffic,
     count_missing,
+    no_live,
+    no_notes,
 )
 from migration_kit.errors import InputError, Problems
 from migration_kit.plan import Plan
@@ -43,6 +49,13 @@ class EvalData:
         As scores; human judgments or their means, within the scale, kept for the end. May be empty.
     exclusions : DataFrame
         table, model ("" is any), reason, n: what was left out or is missing.
+    notes : DataFrame
+        criterion ("" is any), check ("" is none), text: what is valid, odd and kept, with file and row, and what is
+        done with it.
+    live : DataFrame
+        item_id, model, stage ("shadow", "canary" or "anchor"), time (UTC), user, criterion, rater, rater_kind, value,
+        inclusion_prob, assigned_prob, slice, and the plan's slice columns, covariates, opponent and side where given;
+        one row a value seen on live requests, or on items of the test set read again (anchor). May be empty.
     """
 
     items: pd.DataFrame
@@ -51,6 +64,8 @@ class EvalData:
     traffic: pd.DataFrame
     held_out: pd.DataFrame
     exclusions: pd.DataFrame
+    notes: pd.DataFrame = dataclasses.field(default_factory=no_notes)
+    live: pd.DataFrame = dataclasses.field(default_factory=no_live)
 
 
 def load_data(plan: Plan) -> EvalData:
@@ -63,6 +78,7 @@ def load_data(plan: Plan) -> EvalData:
     """
     problems, out = Problems(), Exclusions()
     raw = _read(plan, problems)
+    check_columns(plan, raw, problems=problems, out=out)
     in_outputs = [name for name in plan.covariates if "outputs" in raw and name in raw["outputs"]]
     in_items = [name for name in plan.covariates if name not in in_outputs]
     items = check_items(plan, raw["items"], covariates=in_items, outputs=raw.get("outputs"),
@@ -76,12 +92,16 @@ def load_data(plan: Plan) -> EvalData:
     held_out = scores.iloc[:0].drop(columns=["rationale", "source"], errors="ignore")
     if "held_out" in raw:
         held_out = check_held_out(plan, raw["held_out"], **also)
+    check_stakeholders(plan, items, problems)
     problems.stop()
+    live = no_live()
+    if "live" in raw:
+        live = check_live(plan, raw["live"], items=items, traffic=traffic, problems=problems, out=out)
     out.add("items", "", "outside `where`", outside_where(raw["items"]))
     for name in in_items:
         out.add("items", "", f"covariate {name!r} missing", int(items[name].isna().sum()))
     count_missing(plan, items=items, outputs=outputs, scores=scores, out=out)
-    return EvalData(items, scores, outputs, traffic, held_out, out.frame())
+    return EvalData(items, scores, outputs, traffic, held_out, out.frame(), out.notes(), live)
 
 
 def data_digest(plan: Plan) -> str:
@@ -131,7 +151,7 @@ def read_data(folder: str | Path) -> EvalData:
 def _read(plan: Plan, problems: Problems) -> dict[str, pd.DataFrame]:
     """Read the tables of the plan; items stay a list, the tables of every other kind stand one under the other."""
     raw, folder = {}, plan.folder
-    tables = {kind: getattr(plan.data, kind) for kind in ("outputs", "items", "scores", "held_out")}
+    tables = {kind: getattr(plan.data, kind) for kind in ("outputs", "items", "scores", "held_out", "live")}
     tables["traffic"] = (plan.traffic.table,) if plan.traffic and plan.traffic.table else ()
     for kind, specs in tables.items():
         if not specs:
@@ -144,7 +164,8 @@ def _read(plan: Plan, problems: Problems) -> dict[str, pd.DataFrame]:
             if kind in ("scores", "held_out"):
                 raw[kind] = read_scores(specs, folder, kind=kind)
             else:
-                frames = read_tables(specs, folder, kind=kind, known=known, numeric=numeric)
+                more = ("assigned_prob",) if kind == "live" else ()
+                frames = read_tables(specs, folder, kind=kind, known=known, numeric=(*numeric, *more))
                 raw[kind] = frames if kind == "items" else stack(frames)
         except InputError as error:
             problems.take(error)

@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from migration_kit.checks import CheckResult
+from migration_kit.data import EvalData
 from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
 from migration_kit.intervals import NORMAL
 from migration_kit.metric_worth import scored_zero_one
@@ -19,6 +20,7 @@ ODD_LABELS = 0.1
 ODD_PROBABILITY = 0.01
 WILD = 20
 ONE_SIDED = 0.1
+NOBODY = "There are no labels to count."
 
 
 def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
@@ -32,6 +34,11 @@ def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
     return [_enough(features), _each_model(features), _coverage(features), _drawn_at_random(features),
             raters_check(features, plan), copies_check(features), _plausible_metrics(features),
             _twins(features, plan), *_sides(features)]
+
+
+def noted_checks(data: EvalData) -> list[CheckResult]:
+    """Return a failed check for every note of the data that is one: judgments far outside, metrics in two units, ..."""
+    return [CheckResult(note.check, False, note.text, note.criterion) for note in data.notes.itertuples() if note.check]
 
 
 def label_counts(features: xr.Dataset) -> pd.DataFrame:
@@ -119,6 +126,8 @@ def _each_model(features: xr.Dataset) -> CheckResult:
     kind, name = "besides its commonest", "enough labels for every model"
     if scored_zero_one(features):
         kind, name = "of its rarer kind", "labels of both kinds for every model"
+    if not features.sizes["judgment"]:
+        return CheckResult(name, None, NOBODY, features.attrs["criterion"], table=table)
     text = (f"{least} has fewest judgments {kind}: {rarer[least]} of "
             f"{counted(table.set_index('model').loc[least, 'labels'], 'label')}; with fewer than "
             f"{FEWEST_RARER_OF_MODEL} its interval leans on the other models.")
@@ -126,6 +135,8 @@ def _each_model(features: xr.Dataset) -> CheckResult:
 
 
 def _coverage(features: xr.Dataset) -> CheckResult:
+    if not features.sizes["judgment"]:
+        return CheckResult("labels cover traffic", None, NOBODY, features.attrs["criterion"], blocks=True)
     counts = label_counts(features).groupby("slice", sort=False)["labels"].min()
     share = pd.Series(features["share"].to_numpy(), index=features["slice"].to_numpy())
     unseen = share[counts.reindex(share.index) == 0]

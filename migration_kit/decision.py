@@ -8,19 +8,25 @@ import xarray as xr
 
 from migration_kit.checks import CheckResult
 from migration_kit.estimands import TOTAL
+from migration_kit.evidence import gate_evidence, more_labels
 from migration_kit.flip_points import flip_points, weight_flips
-from migration_kit.gates import GateDraws, GateResult, Standing, contrasts, gate_draws, judge_gate, verdict_of
-from migration_kit.labels_needed import SIZES, Evidence, labels_needed
-from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import asked as asked_for
-from migration_kit.wording import at_least, chance, listed, unit_of
-
-FEWEST_PAIRS = 5
+from migration_kit.gates import GateResult, Standing, bound, contrasts, gate_draws, judge_gate, verdict_of
+from migration_kit.labels_needed import labels_needed
+from migration_kit.loss import break_even, cheapest, expected_loss, forced_choice
+from migration_kit.plan import Plan
+from migration_kit.reasons import blocked, candidate_sentence, reasons, verdict_sentence
+from migration_kit.stakeholders import BY_PLAN, utilities
+from migration_kit.transport import HOLDS_LIVE, gap_sentence, live_contrasts
+from migration_kit.utility import comparable
 
 
 @dataclass(frozen=True)
 class CandidateDecision:
-    """The verdict on one candidate, and what it rests on."""
+    """The verdict on one candidate, and what it rests on.
+
+    ``live`` are the gates on which test set and live requests joined decide; ``gaps`` those on which live requests
+    contradict the test set, each with the numbers in a sentence.
+    """
 
     verdict: str
     probability: float
@@ -31,6 +37,8 @@ class CandidateDecision:
     labels_needed: int | None
     expected_utility: float
     probability_best: float
+    live: list[str] = field(default_factory=list)
+    gaps: dict[str, str] = field(default_factory=dict)
     sentence: str = ""
 
 
@@ -38,7 +46,22 @@ class CandidateDecision:
 class Decision:
     """The verdict of the migration; ``to_dict`` is what ``decision.json`` holds.
 
-    ``flip_points`` are rows of `flip_points.flip_points` as dictionaries, of every candidate and then of the weights.
+    Attributes
+    ----------
+    flip_points : list of dict
+        Rows of `flip_points.flip_points`, of every candidate and then of the weights.
+    blocking : list of str
+        Failed checks that leave no verdict but ``collect``.
+    losses : list of dict
+        Rows of `loss.expected_loss`.
+    cheapest : str or None
+        The option of smallest expected loss, the incumbent for staying; None without costs.
+    break_even : float or None
+        The probability from which on a switch costs less than staying; None without costs.
+    forced : dict or None
+        From `loss.forced_choice`, where none may replace the incumbent and it cannot stay.
+    utilities : list of dict
+        From `stakeholders.utilities`.
     """
 
     verdict: str
@@ -48,6 +71,12 @@ class Decision:
     candidates: dict[str, CandidateDecision]
     alarms: list[str]
     flip_points: list[dict] = field(default_factory=list)
+    blocking: list[str] = field(default_factory=list)
+    losses: list[dict] = field(default_factory=list)
+    cheapest: str | None = None
+    break_even: float | None = None
+    forced: dict | None = None
+    utilities: list[dict] = field(default_factory=list)
 
     def to_dict(self) -> dict:
         """Return plain dictionaries and lists."""
@@ -57,6 +86,7 @@ class Decision:
 def decide(
     plan: Plan, draws: dict[str, xr.Dataset], *, features: dict[str, xr.Dataset], requirements: pd.DataFrame,
     checks: list[CheckResult], alarms: pd.DataFrame, fits: dict[str, xr.DataTree] | None = None,
+    gaps: pd.DataFrame | None = None, ramp_days: float | None = None,
 ) -> Decision:
     """Judge every candidate against gates, slice margins and requirements.
 
@@ -75,6 +105,10 @@ def decide(
         From `alarms.raw_alarms`.
     fits : dict of DataTree, optional
         Criterion to its fit, for the priors' flip points; without it these are left out.
+    gaps : DataFrame, optional
+        From `transport.shadow_gaps`; where people judged live outputs, test set and live requests joined decide.
+    ramp_days : float, optional
+        Days that the ramp needs: an incumbent that retires within them after the decision is due cannot stay.
 
     Returns
     -------
@@ -82,54 +116,102 @@ def decide(
         ``switch`` names the candidate of highest expected utility among those that may replace the incumbent. The
         probability that all gates hold is the bound 1 − Σ(1 − P): criteria are fitted apart, so nothing is known about
         their dependence; the product stands beside it. Without labels of a gate for both models the verdict is
-        ``collect``, and a reason says that the numbers are guesses. Worry about flip points near the present.
+        ``collect``, the probability NaN, and a reason says why. Where live requests contradict the test set on a gate,
+        the verdict on that candidate is not ``switch``. Worry about flip points near the present.
     """
-    deltas = {c.id: contrasts(draws[c.id], plan, c) for c in plan.criteria if c.id in draws}
-    worth = {c.id: _comparable(deltas[c.id]["calibrated"], features[c.id], c) for c in plan.criteria
-             if c.weight and c.id in deltas and not np.isnan(features[c.id]["label"].to_numpy()).all()}
-    judged, flips = {}, []
+    offline = {c.id: contrasts(draws[c.id], plan, c) for c in plan.criteria if c.id in draws}
+    deltas = offline if gaps is None else {
+        name: live_contrasts(one, gaps[gaps["criterion"] == name]) for name, one in offline.items()}
+    worth = {c.id: comparable(deltas[c.id]["calibrated"], features[c.id], c) for c in plan.criteria
+             if c.id in deltas and not np.isnan(features[c.id]["label"].to_numpy()).all()}
+    blocking, judged, flips, failing = blocked(checks), {}, [], {}
     for model in plan.candidates:
-        drawn = {c.id: gate_draws(deltas[c.id], model, c, misfits=_misfits(model, c.id, checks))
-                 for c in plan.gates if c.id in deltas}
+        drawn, alone = ({c.id: gate_draws(one[c.id], model, c, misfits=_misfits(model, c.id, checks))
+                         for c in plan.gates if c.id in one} for one in (deltas, offline))
         labelled = {c.id: c.id in drawn and _labelled(features[c.id], model) for c in plan.gates}
         gates = {c.id: judge_gate(drawn.get(c.id), c, plan=plan, labelled=labelled[c.id]) for c in plan.gates}
         asked = requirements[requirements["model"] == model].set_index("requirement")
-        standing = Standing(failed=bool((asked["status"] == "fail").any()), blocked=bool(_blocked(checks)),
+        failing[model] = asked.index[asked["status"] == "fail"].tolist()
+        contradicted, live = _contradicted(plan, model, checks, gaps), _judged_live(plan, model, gaps)
+        standing = Standing(failed=bool(failing[model]), blocked=bool(blocking), flagged=bool(contradicted),
                             unsettled=bool((asked["status"] == "unknown").any()))
         verdict = _verdict(gates, standing, plan)
-        reasons, needed = _reasons(plan, model, gates, asked, checks, verdict), None
-        # Labels settle neither an open requirement nor a check that blocks for another reason.
-        if verdict == "collect" and not standing.unsettled and not standing.blocked and all(labelled.values()):
-            evidence = [_evidence(drawn[c.id], features[c.id], model) for c in plan.gates]
-            needed = labels_needed(evidence, assurance=plan.decision.assurance,
+        why, needed = reasons(plan, model, gates, asked, checks, verdict, gaps=contradicted.values()), None
+        # Labels settle neither an open requirement nor a check that blocks, nor why live requests differ.
+        settles = not (standing.unsettled or standing.blocked or standing.flagged) and all(labelled.values())
+        if verdict == "collect" and settles:
+            evidence = {name: gate_evidence(one, features[name], model, offline=alone[name] if name in live else None)
+                        for name, one in drawn.items()}
+            needed = labels_needed(list(evidence.values()), assurance=plan.decision.assurance,
                                    slice_assurance=plan.decision.slice_assurance, seed=plan.sampling.seed)
-            reasons.append(_more_labels(plan, needed, evidence))
+            why.append(more_labels(plan, needed, evidence, live=live))
         shares = next(iter(features.values()))["share"].to_series()
         flips.append(flip_points(plan, {name: one for name, one in drawn.items() if labelled[name]}, model,
                                  shares=shares, standing=standing, fits=fits))
         judged[model] = CandidateDecision(
             verdict=verdict,
-            probability=max(0.0, 1 - sum(1 - g.probability for g in gates.values())),
-            probability_independent=float(np.prod([g.probability for g in gates.values()])),
-            gates=gates, requirements=asked["status"].to_dict(), reasons=reasons, labels_needed=needed,
-            expected_utility=float(_utility(plan, worth, model).mean()), probability_best=0.0)
+            probability=bound(gates),
+            probability_independent=float(np.prod([g.probability if g.labelled else np.nan for g in gates.values()])),
+            gates=gates, requirements=asked["status"].to_dict(), reasons=why, labels_needed=needed,
+            expected_utility=0.0, probability_best=0.0, live=live, gaps=contradicted,
+            sentence=candidate_sentence(plan, model, verdict, why))
     ready = [model for model, one in judged.items() if one.verdict == "switch"]
-    among = ready or list(judged)
-    values = np.stack([_utility(plan, worth, model) for model in among])
-    best = values == values.max(axis=0)
-    # Candidates that are level in a draw share it: of two that never differ each is the best with probability ½.
-    best_share = dict(zip(among, (best / best.sum(axis=0)).mean(axis=1), strict=True))
-    for model, one in judged.items():
-        judged[model] = replace(one, probability_best=float(best_share.get(model, 0.0)))
-        judged[model] = replace(judged[model], sentence=_candidate_sentence(plan, model, judged[model]))
+    weighed = utilities(plan, worth, ready or list(judged))
+    for row in weighed:
+        if row["by"] == BY_PLAN:
+            model = row["candidate"]
+            judged[model] = replace(judged[model], expected_utility=row["utility"], probability_best=row["best"])
     chosen = max(ready, key=lambda model: judged[model].expected_utility) if ready else None
     verdict = "switch" if chosen else "collect" if any(o.verdict == "collect" for o in judged.values()) else "keep"
-    told = alarms.loc[alarms["alarm"], "text"].tolist() if len(alarms) else []
-    expected = {name: {model: float(one.sel(model=model).mean()) for model in ready} for name, one in worth.items()}
-    table = pd.concat([*flips, weight_flips(plan, expected, ready)], ignore_index=True).astype(object)
-    rows = table.where(table.notna(), None).to_dict("records")
-    return Decision(verdict, chosen, judged[chosen].probability if chosen else None,
-                    _sentence(plan, verdict, chosen, judged), judged, told, rows)
+    of_gates = {model: one.gates for model, one in judged.items()}
+    losses = expected_loss(plan, of_gates, failing=failing)
+    forced = None if chosen else forced_choice(
+        plan, losses, of_gates, utility={model: one.expected_utility for model, one in judged.items()},
+        labels_needed={model: one.labels_needed for model, one in judged.items()}, ramp_days=ramp_days)
+    best = judged[chosen] if chosen else None
+    told = verdict_sentence(plan, {model: one.verdict for model, one in judged.items()}, chosen,
+                            contradicted=[model for model, one in judged.items() if one.gaps],
+                            forced=forced["sentence"] if forced else "",
+                            **({"probability": best.probability, "best": best.probability_best} if best else {}))
+    expected = {name: {model: float(one.sel(model=model, slice=TOTAL).mean()) for model in ready}
+                for name, one in worth.items() if plan.criterion(name).weight}
+    return Decision(
+        verdict, chosen, best.probability if best else None, told, judged,
+        alarms=alarms.loc[alarms["alarm"], "text"].tolist() if len(alarms) else [],
+        flip_points=_records(pd.concat([*flips, weight_flips(plan, expected, ready)], ignore_index=True)),
+        blocking=blocking, losses=_records(losses), cheapest=cheapest(losses), break_even=break_even(plan),
+        forced=forced, utilities=weighed)
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    table = table.astype(object)
+    return table.where(table.notna(), None).to_dict("records")
+
+
+def _contradicted(
+    plan: Plan, model: str, checks: list[CheckResult], gaps: pd.DataFrame | None
+) -> dict[str, str]:
+    """Gates on which live requests contradict the test set, each with its numbers in a sentence."""
+    gates, found = {gate.id: gate for gate in plan.gates}, {}
+    for check in checks:
+        if check.name != HOLDS_LIVE or check.passed is not False or check.criterion not in gates:
+            continue
+        if model not in check.models:
+            continue
+        rows = _totals(gaps, model, check.criterion)
+        found[check.criterion] = (gap_sentence(rows.iloc[0], plan, gates[check.criterion]) if len(rows) else check.text)
+    return found
+
+
+def _judged_live(plan: Plan, model: str, gaps: pd.DataFrame | None) -> list[str]:
+    """Gates on which people judged live outputs of the candidate and the incumbent."""
+    return [gate.id for gate in plan.gates if _totals(gaps, model, gate.id)["shadow"].notna().any()]
+
+
+def _totals(gaps: pd.DataFrame | None, model: str, criterion: str) -> pd.DataFrame:
+    if gaps is None:
+        return pd.DataFrame({"shadow": []})
+    return gaps[(gaps["model"] == model) & (gaps["criterion"] == criterion) & (gaps["slice"] == TOTAL)]
 
 
 def _misfits(model: str, criterion: str, checks: list[CheckResult]) -> bool:
@@ -150,136 +232,3 @@ def _verdict(gates: dict[str, GateResult], standing: Standing, plan: Plan) -> st
     hold, worse = np.array(list(told.values())).T
     return str(verdict_of(hold, worse, np.array(slices), assurance=plan.decision.assurance,
                           slice_assurance=plan.decision.slice_assurance, standing=standing))
-
-
-def _reasons(
-    plan: Plan, model: str, gates: dict[str, GateResult], asked: pd.DataFrame, checks: list[CheckResult], verdict: str
-) -> list[str]:
-    """Say why the verdict is what it is."""
-    assurance, slice_assurance = plan.decision.assurance, plan.decision.slice_assurance
-    worse, short, guessed = [], [], []
-    for name, gate in gates.items():
-        unit = unit_of(plan.criterion(name))
-        if not gate.labelled:
-            guessed.append(f"{name}: people have not judged outputs of both {model} and {plan.incumbent}, so its "
-                           "numbers are guesses from metrics and priors.")
-            continue
-        if gate.probability_worse >= assurance:
-            worse.append(f"{name}: it loses more than {unit.size(gate.margin)} with probability "
-                         f"{chance(gate.probability_worse)}.")
-        for where, held in gate.slices.items():
-            if 1 - held >= assurance:
-                worse.append(f"{name} in {where}: it loses more than {unit.size(gate.slice_margin)} with probability "
-                             f"{chance(1 - held)}.")
-            elif held < slice_assurance:
-                short.append(f"{name} in {where}: the probability of losing no more than "
-                             f"{unit.size(gate.slice_margin)} is {chance(held)}, asked is "
-                             f"{asked_for(slice_assurance)}.")
-    failed = [row["text"] for _, row in asked.iterrows() if row["status"] == "fail"]
-    blocked = _blocked(checks)
-    if verdict == "keep":
-        return failed + ([] if blocked else worse) + guessed
-    bound = 1 - sum(1 - gate.probability for gate in gates.values())
-    if verdict == "switch":
-        return [f"Every requirement and every slice holds; all gates hold with probability of {at_least(bound)}."]
-    if blocked:
-        return blocked + guessed
-    if bound < assurance and not guessed:
-        weakest = min(gates, key=lambda name: gates[name].probability)
-        short.insert(0, f"The probability that every gate holds is {at_least(max(0.0, bound))}, asked is "
-                        f"{asked_for(assurance)}; the weakest gate is {weakest} "
-                        f"({chance(gates[weakest].probability)}).")
-    return guessed + short + [row["text"] for _, row in asked.iterrows() if row["status"] == "unknown"]
-
-
-def _comparable(deltas: xr.DataArray, features: xr.Dataset, spec: CriterionSpec) -> xr.DataArray:
-    """Contrasts in total as shares of what the scale can show, so that weights mean the same on every scale.
-
-    Rates, net win rates among them, stay as they are: 1 is every output. Mean scores are divided by the range of the
-    scale. Continuous criteria have no range: four standard deviations of the labels, which hold nearly all of them,
-    stand in for it.
-    """
-    total = deltas.sel(slice=TOTAL)
-    if spec.in_points:
-        return total
-    if spec.levels:
-        return total / (spec.levels[-1] - spec.levels[0])
-    return total / (4 * float(np.nanstd(features["label"].to_numpy())) or 1.0)
-
-
-def _utility(plan: Plan, worth: dict[str, xr.DataArray], model: str) -> np.ndarray:
-    """Weighted sum of comparable contrasts, draw by draw."""
-    return sum((plan.criterion(name).weight * one.sel(model=model).to_numpy() for name, one in worth.items()),
-               np.zeros(1))
-
-
-def _evidence(drawn: GateDraws, features: xr.Dataset, model: str) -> Evidence:
-    """Gather what the simulation of further labels needs to know of a gate."""
-    incumbent = str(features["model"].to_numpy()[0])
-    label = features["label"].sel(model=[incumbent, model]).to_numpy()
-    judged, slice_index = ~np.isnan(label), features["slice_index"].to_numpy()
-    by_slice = [np.bincount(slice_index[one], minlength=features.sizes["slice"]) for one in judged.T]
-    margin = np.full(1 + len(drawn.names), np.nan if drawn.spec.slice_margin is None else drawn.spec.slice_margin)
-    margin[0] = drawn.spec.margin
-    return Evidence(
-        draws=np.column_stack([drawn.totals[0], drawn.slices]), margin=margin,
-        # Of labels on different items for the two models, the fewer count for more: their harmonic mean.
-        labels=2 * by_slice[0] * by_slice[1] / np.maximum(by_slice[0] + by_slice[1], 1),
-        items=np.bincount(slice_index, minlength=features.sizes["slice"]).astype(float),
-        share=features["share"].to_numpy(),
-        # In clusters items are alike, and one label tells less than its spread says.
-        spread=float("nan") if features.attrs["clustered"] else _spread(label, drawn.spec))
-
-
-def _spread(label: np.ndarray, spec: CriterionSpec) -> float:
-    """Variance between items of the difference of two models' labels, dims (item, 2); NaN where labels cannot tell.
-
-    Half a squared range is added for scales with levels: a few labels without a difference do not show that there is
-    none.
-    """
-    both = label[~np.isnan(label).any(axis=1)]
-    if len(both) >= FEWEST_PAIRS:
-        squares, n = len(both) * (both[:, 1] - both[:, 0]).var(), len(both)
-    else:
-        known = [one[~np.isnan(one)] for one in label.T]
-        n = min(len(one) for one in known)
-        squares = n * sum(one.var() for one in known) if n >= FEWEST_PAIRS else np.nan
-    spare = (max(spec.score) - min(spec.score)) ** 2 / 2 if spec.score else 0.0
-    return float((squares + spare) / n) or float("nan")
-
-
-def _candidate_sentence(plan: Plan, model: str, one: CandidateDecision) -> str:
-    lead = {"switch": f"{model} may replace {plan.incumbent}",
-            "keep": f"{model} must not replace {plan.incumbent}",
-            "collect": f"{model}: the evidence decides neither way"}[one.verdict]
-    return f"{lead}. {' '.join(one.reasons)}"
-
-
-def _more_labels(plan: Plan, needed: int | None, evidence: list[Evidence]) -> str:
-    if needed is None:
-        return f"Even {SIZES[-1]} more labelled items, drawn at random, are not likely to settle it."
-    over = plan.labels.budget is not None and needed > plan.labels.budget
-    budget = f", more than the budget of {plan.labels.budget}" if over else ""
-    free = min(int((gate.items - gate.labels).sum()) for gate in evidence)
-    new = "" if needed <= free else (f"; {free} of the items here lack labels, so the rest must be new" if free
-                                     else "; every item here has labels, so they must be new")
-    return f"About {needed} more labelled items are likely to settle it{budget}{new}."
-
-
-def _blocked(checks: list[CheckResult]) -> list[str]:
-    return [c.text for c in checks if c.blocks and c.passed is False]
-
-
-def _sentence(plan: Plan, verdict: str, chosen: str | None, judged: dict[str, CandidateDecision]) -> str:
-    if chosen:
-        one = judged[chosen]
-        others = [m for m, o in judged.items() if o.verdict == "switch" and m != chosen]
-        best = f"It is the best of {len(others) + 1} with probability {chance(one.probability_best)}."
-        return (f"Switch from {plan.incumbent} to {chosen}: every requirement holds, and with probability of "
-                f"{at_least(one.probability)} it loses no more than the margin on any gate."
-                + (f" {best}" if others else ""))
-    if verdict == "collect":
-        open_ = [model for model, one in judged.items() if one.verdict == "collect"]
-        return (f"Keep {plan.incumbent} for now and collect more labels: {listed(open_)} can neither be taken nor "
-                "ruled out.")
-    return f"Keep {plan.incumbent}: no candidate may replace it."

@@ -5,12 +5,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from migration_kit.checks import CheckResult, correction_check
+from migration_kit.checks import CheckResult
 from migration_kit.estimands import contrast
+from migration_kit.method_checks import correction_check
 from migration_kit.metric_errors import metric_error_draws
+from migration_kit.metric_shift import metric_shift
 from migration_kit.plan import Plan
 from migration_kit.predictive import labelled_predictions, predictive_cells
-from migration_kit.wording import percent, signed, unit_of
+from migration_kit.wording import counted, number, percent, signed, signed_number, unit_of
 
 LARGEST_RHAT = 1.01
 SMALLEST_ESS = 400
@@ -81,29 +83,46 @@ def _predictive(cells: pd.DataFrame, plan: Plan, criterion: str) -> CheckResult:
 
 
 def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckResult:
+    """The primary metric errs alike for all models, and gives none of them more for the same human judgment.
+
+    Rates of verdicts on judgments of 0 and 1 show a shift themselves; a rank correlation does not, so there the labels
+    are asked.
+    """
     name = "raw primary metric is fair to all models"
     primary, criterion = features.attrs["primary_metric"], features.attrs["criterion"]
     draws = metric_error_draws(fit, features, seed=plan.sampling.seed)
-    if (primary, plan.incumbent) not in draws:
-        return CheckResult(name, None, "Preferences compare with the incumbent, which has no errors of its own to "
-                           "compare with.", criterion)
     tails = [(1 - plan.sampling.interval) / 2, (1 + plan.sampling.interval) / 2]
-    rows = []
+    own, rows = draws.get((primary, plan.incumbent), {}), []
     for model in plan.candidates:
-        for error in draws[primary, plan.incumbent].keys() & draws[primary, model].keys():
+        for error in own.keys() & draws[primary, model].keys():
             difference = draws[primary, model][error] - draws[primary, plan.incumbent][error]
             lower, upper = np.quantile(difference, tails)
             rows.append({"model": model, "error": error.replace("_", " "), "difference": difference.mean(),
                          "lower": lower, "upper": upper})
-    table = pd.DataFrame(rows)
-    if table.empty:
-        return CheckResult(name, None, f"{primary} gives verdicts for some models and scores for others.", criterion)
+    table = pd.DataFrame(rows, columns=["model", "error", "difference", "lower", "upper"])
+    shifts = metric_shift(features, plan).iloc[: 0 if "true_positive" in own else None]
+    if table.empty and shifts.empty:
+        told = (f"{primary} gives verdicts for some models and scores for others." if own else
+                "Too few outputs of any candidate were compared with the incumbent's.")
+        return CheckResult(name, None, told, criterion)
     differs = table[(table["lower"] > 0) | (table["upper"] < 0)]
-    among = table if differs.empty else differs
-    worst = among.loc[among["difference"].abs().idxmax()]
-    text = (f"{primary} errs differently for {len(set(differs['model']))} of {len(plan.candidates)} candidates; "
-            f"largest difference to the incumbent: {worst['error']} of {worst['model']} "
-            f"{signed(worst['difference'], 2)} ({signed(worst['lower'], 2)} to {signed(worst['upper'], 2)}). "
-            "Calibration allows for it, a raw comparison does not.")
-    return CheckResult(name, differs.empty, text, criterion,
-                       models=tuple(dict.fromkeys(differs["model"])), table=table)
+    unfair = dict.fromkeys([*differs["model"], *shifts.loc[shifts["shifted"], "model"]])
+    text = f"{primary} errs differently for {len(unfair)} of {counted(len(plan.candidates), 'candidate')}"
+    if len(table):
+        among = table if differs.empty else differs
+        worst = among.loc[among["difference"].abs().idxmax()]
+        text += (f"; largest difference to the incumbent: {worst['error']} of {worst['model']} "
+                 f"{signed(worst['difference'], 2)} ({signed(worst['lower'], 2)} to {signed(worst['upper'], 2)})")
+    text += f"{_shift_words(shifts)}. Calibration allows for it, a raw comparison does not."
+    return CheckResult(name, not unfair, text, criterion, models=tuple(unfair), table=table)
+
+
+def _shift_words(shifts: pd.DataFrame) -> str:
+    if shifts.empty:
+        return ""
+    among = shifts[shifts["shifted"]] if shifts["shifted"].any() else shifts
+    most = among.loc[among["shift"].abs().idxmax()]
+    more = "more" if most["shift"] > 0 else "less"
+    return (f"; for the same human judgment it gives {most['model']} {number(abs(most['shift']))} {more} than the "
+            f"incumbent (difference {signed_number(most['lower'])} to {signed_number(most['upper'])}, noise of the "
+            f"judgments allowed for; its standard deviation over outputs is {number(most['spread'])})")

@@ -61,6 +61,10 @@ def flip_points(
         "check", "a gate has no labels, so the verdict is collect") if len(gates) < len(plan.gates) else None
     if why:
         return _table([_row(model, why[0], f"{model}: {why[1]} whatever margin, traffic and prior.")])
+    if standing.flagged:
+        # Whether there is a gap depends on the margin too, so nothing is said of margins.
+        return _table([_row(model, "check", f"{model}: live requests contradict the test set, so the verdict is not "
+                                            "switch whatever traffic and prior.")])
 
     def judged(change: Change) -> np.ndarray:
         return verdict_of(*change, assurance=plan.decision.assurance, slice_assurance=plan.decision.slice_assurance,

@@ -72,11 +72,14 @@ class Standing:
         A check leaves no verdict but ``collect``.
     unsettled : bool
         A requirement cannot be told yet, or a gate has no labels.
+    flagged : bool
+        Live requests do not show what the test set promised on a gate.
     """
 
     failed: bool = False
     blocked: bool = False
     unsettled: bool = False
+    flagged: bool = False
 
 
 def contrasts(draws: xr.Dataset, plan: Plan, spec: CriterionSpec) -> dict[str, xr.DataArray]:
@@ -115,6 +118,11 @@ def judge_gate(drawn: GateDraws | None, spec: CriterionSpec, *, plan: Plan, labe
         labelled=labelled)
 
 
+def bound(gates: dict[str, GateResult]) -> float:
+    """A lower bound of the probability that all gates hold, exact for one; NaN where one has no labels."""
+    return float(np.maximum(0.0, 1 - sum(1 - one.probability if one.labelled else np.nan for one in gates.values())))
+
+
 def slice_probability(drawn: GateDraws, weights: np.ndarray | None = None) -> np.ndarray:
     """P(contrast > −slice_margin) of every slice, dims (slice,), draws weighted; empty without a slice margin."""
     if drawn.spec.slice_margin is None:
@@ -130,7 +138,8 @@ def verdict_of(
 
     ``keep`` where a requirement fails or a loss beyond a margin is as good as shown, in total or in a slice;
     ``switch`` where the probability that all gates hold reaches the assurance and every slice its own; ``collect``
-    otherwise. Criteria are fitted apart, so the probability of all gates is the bound 1 − Σ(1 − P).
+    otherwise, also where live requests contradict the test set. Criteria are fitted apart, so the probability of all
+    gates is the bound 1 − Σ(1 − P).
 
     Parameters
     ----------
@@ -148,4 +157,5 @@ def verdict_of(
     holds = (1 - (1 - hold).sum(axis=-1) >= assurance) & (slices >= slice_assurance).all(axis=-1)
     if standing.failed or standing.blocked:
         return np.full(np.shape(shown_worse), "keep" if standing.failed else "collect")
-    return np.where(shown_worse, "keep", np.where(holds & (not standing.unsettled), "switch", "collect"))
+    ready = holds & (not standing.unsettled) & (not standing.flagged)
+    return np.where(shown_worse, "keep", np.where(ready, "switch", "collect"))

@@ -28,6 +28,9 @@ class Evidence:
         Of traffic.
     spread : float
         Variance between items of the difference of the two models' labels; NaN where it cannot be told.
+    noise : float, optional
+        What `label_noise` would read off other draws: where these join test set and live requests, their spread says
+        no more what a label tells.
     """
 
     draws: np.ndarray
@@ -36,6 +39,7 @@ class Evidence:
     items: np.ndarray
     share: np.ndarray
     spread: float
+    noise: float | None = None
 
 
 def labels_needed(evidence: list[Evidence], *, assurance: float, slice_assurance: float, seed: int) -> int | None:
@@ -104,6 +108,8 @@ def label_noise(gate: Evidence) -> float:
     The posterior variance of the total is this over the labels, plus what metrics explain over the items. Of labels
     spread otherwise than traffic, (Σ share² / labels)⁻¹ count.
     """
+    if gate.noise is not None:
+        return gate.noise
     seen = gate.labels > 0
     share, labels = gate.share[seen] / max(gate.share[seen].sum(), TINY), gate.labels[seen]
     number = 1 / max((share**2 / labels).sum(), TINY) + 1

@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 PACKAGE = Path(__file__).parent
 PACKAGES = ("arviz", "numpy", "nutpie", "pandas", "pymc", "scipy", "xarray")
 # Notebooks cannot reach these modules (they rank after `run`), so a change in them leaves every stage's files valid.
-AFTER_RUN = frozenset({"pipeline.py", "render.py", "fragment.py", "preview.py", "cli.py"})
+AFTER_RUN = frozenset({"pipeline.py", "render.py", "fragment.py", "preview.py", "signoff.py", "cli.py"})
 
 
 def read_manifest(folder: Path) -> dict | None:

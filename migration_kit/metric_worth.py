@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import betaincinv
 
 from migration_kit.intervals import NORMAL
 from migration_kit.plan import Plan
@@ -12,7 +11,6 @@ from migration_kit.strata import contrast_sign, item_weights
 FEWEST_LABELS = 10
 PENALTIES = 10.0 ** np.arange(-6, 4.5, 0.5)
 ROUNDING = 1e-9
-MOST_CELLS = 4_000_000
 
 
 def metric_worth(features: xr.Dataset, plan: Plan, *, traffic: bool) -> pd.DataFrame:
@@ -165,82 +163,9 @@ def left_out_errors(x: np.ndarray, y: np.ndarray, *, weight: np.ndarray) -> np.n
     return errors[np.argmin((errors**2 * weight).sum(axis=1))]
 
 
-def metric_on_labels(features: xr.Dataset, *, interval: float) -> pd.DataFrame:
-    """Hold every metric against the labels of each model, as they are.
-
-    Labels weigh 1 / inclusion probability. Rates have Beta(½, ½) intervals over the effective number of labels; the
-    rank correlation is Somers' D of the metric given the label (Somers 1962, doi:10.2307/2090408), for 0/1 labels twice
-    the area under the ROC curve minus 1, with a delta interval on Fisher's scale, by cluster.
-
-    Returns
-    -------
-    DataFrame
-        model, metric, n (labelled outputs with the metric) · true_positive, tp_lower, tp_upper, false_positive,
-        fp_lower, fp_upper where metric and judgments are 0 or 1 · rank_correlation, rc_lower, rc_upper (−1 to 1), for
-        any scale. NaN where there is nothing to tell. Worry about a rank correlation whose interval holds 0. Of
-        preferences the incumbent has no rows.
-    """
-    label, cluster = features["label"].to_numpy(), features["cluster"].to_numpy()
-    weight, first = 1 / features["inclusion_prob"].to_numpy(), int(features.attrs["kind"] == "pairwise")
-    rates = scored_zero_one(features)
-    rows = []
-    for position, model in list(enumerate(features["model"].to_numpy().tolist()))[first:]:
-        for number, metric in enumerate(features["metric"].to_numpy().tolist()):
-            value, y = features["value"].to_numpy()[:, position, number], label[:, position]
-            here = ~np.isnan(value) & ~np.isnan(y)
-            row = {"model": model, "metric": metric, "n": int(here.sum())}
-            verdict = rates and np.isin(value[here], (0, 1)).all()
-            for name, short, kind in (("true_positive", "tp", y), ("false_positive", "fp", 1 - y)):
-                found = _rate(value[here], (weight * kind)[here], interval=interval) if verdict else (np.nan,) * 3
-                row |= dict(zip((name, f"{short}_lower", f"{short}_upper"), found, strict=True))
-            found = rank_correlation(value[here], y[here], weight=weight[here], cluster=cluster[here],
-                                     interval=interval)
-            rows.append(row | dict(zip(("rank_correlation", "rc_lower", "rc_upper"), found, strict=True)))
-    return pd.DataFrame(rows)
-
-
 def scored_zero_one(features: xr.Dataset) -> bool:
     """Tell whether a judgment counts 0 or 1 for quality: binary scales, and shares at or above a level."""
     return set(features.attrs["score"]) == {0, 1}
-
-
-def rank_correlation(
-    value: np.ndarray, label: np.ndarray, *, weight: np.ndarray, cluster: np.ndarray, interval: float
-) -> tuple[float, float, float]:
-    """Somers' D of a metric given the label, and its interval.
-
-    Of two outputs with different labels, drawn by weight, the chance that the metric orders them as people do minus the
-    chance that it orders them the other way; ties of the metric count for neither.
-    """
-    n = len(value)
-    step = max(1, MOST_CELLS // max(n, 1))
-    ordered, differ = np.zeros(n), np.zeros(n)
-    for start in range(0, n, step):
-        part = slice(start, start + step)
-        people = np.sign(label[part, None] - label)
-        ordered[part] = (people * np.sign(value[part, None] - value)) @ weight
-        differ[part] = np.abs(people) @ weight
-    pairs = weight @ differ
-    if pairs <= 0:
-        return np.nan, np.nan, np.nan
-    found = float(weight @ ordered / pairs)
-    influence = np.bincount(np.unique(cluster, return_inverse=True)[1],
-                            weights=2 * weight * (ordered - found * differ) / pairs)
-    if abs(found) >= 1 - ROUNDING:
-        return found, np.nan, np.nan
-    reach = NORMAL.inv_cdf((1 + interval) / 2) * np.sqrt((influence**2).sum()) / (1 - found**2)
-    return found, float(np.tanh(np.arctanh(found) - reach)), float(np.tanh(np.arctanh(found) + reach))
-
-
-def _rate(value: np.ndarray, weight: np.ndarray, *, interval: float) -> tuple[float, float, float]:
-    """Weighted share of ones, and the Beta(½, ½) interval over (Σw)² / Σw² values."""
-    total = weight.sum()
-    if total <= 0:
-        return np.nan, np.nan, np.nan
-    share = float(weight @ value / total)
-    n = total**2 / (weight**2).sum()
-    lower, upper = betaincinv(n * share + 0.5, n * (1 - share) + 0.5, [(1 - interval) / 2, (1 + interval) / 2])
-    return share, float(lower), float(upper)
 
 
 def _owner(feature: str, metrics: list[str]) -> str:

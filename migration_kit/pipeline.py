@@ -191,7 +191,7 @@ def _require_parameters(jobs: list[Job]) -> None:
 
 def _prepare(plan: Plan, folder: Path, jobs: list[Job]) -> None:
     from migration_kit.estimates import collect_estimates
-    from migration_kit.run import create_run
+    from migration_kit.layout import create_run
 
     if jobs[0].stage == STAGES[0]:
         create_run(folder, plan)

@@ -10,6 +10,16 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model
 
 from migration_kit.errors import InputError, did_you_mean, listing, quote
 from migration_kit.plan_errors import describe
+from migration_kit.plan_live import (
+    RAMP,
+    TRANSPORT_SCALE,
+    CostsSpec,
+    LiveOutcomeSpec,
+    Ramp,
+    StakeholderSpec,
+    live_problems,
+    none_as_empty,
+)
 from migration_kit.plan_spec import (
     CriterionSpec,
     DataSpec,
@@ -27,7 +37,7 @@ from migration_kit.plan_spec import (
     TrafficSpec,
     repeated,
 )
-from migration_kit.plan_types import Text
+from migration_kit.plan_types import Number, Text
 from migration_kit.strict_yaml import read_yaml
 
 ITEM_COLUMNS = ("item_id", "cluster_id", "text")
@@ -35,13 +45,12 @@ OUTPUT_COLUMNS = ("item_id", "model", "text")
 SCORE_REQUIRED = ("item_id", "model", "criterion", "rater", "rater_kind", "value")
 PREFERENCE_COLUMNS = ("opponent", "side")
 SCORE_COLUMNS = (*SCORE_REQUIRED, *PREFERENCE_COLUMNS, "repeat", "inclusion_prob", "rationale", "source")
+LIVE_REQUIRED = ("item_id", "model", "stage", "time", "criterion", "rater", "rater_kind", "value")
+LIVE_COLUMNS = (*LIVE_REQUIRED, "user", "assigned_prob", "inclusion_prob", *PREFERENCE_COLUMNS)
+LIVE_STAGES = ("shadow", "canary", "anchor")
 RATER_KINDS = ("human", "judge", "code")
 TRAFFIC_WEIGHTS = ("share", "count")
 RESERVED = frozenset({*ITEM_COLUMNS, *OUTPUT_COLUMNS, *TRAFFIC_WEIGHTS})
-
-
-def _none_as_empty(value: Any) -> Any:
-    return () if value is None else value
 
 
 class Plan(Spec):
@@ -51,11 +60,16 @@ class Plan(Spec):
     decision: DecisionSpec = DecisionSpec()
     models: ModelsSpec
     data: DataSpec
-    metrics: Annotated[tuple[MetricSpec, ...], BeforeValidator(_none_as_empty)] = ()
-    slices: Annotated[tuple[Text, ...], BeforeValidator(_none_as_empty)] = ()
+    metrics: Annotated[tuple[MetricSpec, ...], BeforeValidator(none_as_empty)] = ()
+    slices: Annotated[tuple[Text, ...], BeforeValidator(none_as_empty)] = ()
     traffic: TrafficSpec | None = None
     criteria: Annotated[tuple[CriterionSpec, ...], Field(min_length=1)]
-    requirements: Annotated[tuple[RequirementSpec, ...], BeforeValidator(_none_as_empty)] = ()
+    requirements: Annotated[tuple[RequirementSpec, ...], BeforeValidator(none_as_empty)] = ()
+    live_outcomes: Annotated[tuple[LiveOutcomeSpec, ...], BeforeValidator(none_as_empty)] = ()
+    transport_scale: Annotated[Number, Field(gt=0)] = TRANSPORT_SCALE
+    ramp: Ramp = RAMP
+    costs: CostsSpec | None = None
+    stakeholders: Annotated[tuple[StakeholderSpec, ...], BeforeValidator(none_as_empty)] = ()
     raters: RatersSpec | None = None
     labels: LabelsSpec = LabelsSpec()
     report: ReportSpec = ReportSpec()
@@ -64,7 +78,7 @@ class Plan(Spec):
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Plan":
-        wrong = [*_ids(self), *_slices(self), *_metrics(self), *_requirements(self), *_tables(self)]
+        wrong = [*_ids(self), *_slices(self), *_metrics(self), *_requirements(self), *_tables(self), *_live(self)]
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
@@ -106,6 +120,11 @@ class Plan(Spec):
         return tuple(criterion for criterion in self.criteria if criterion.role == "gate")
 
     @property
+    def live_gates(self) -> tuple[LiveOutcomeSpec, ...]:
+        """The live outcomes that hold the ramp to their margin."""
+        return tuple(outcome for outcome in self.live_outcomes if outcome.role == "gate")
+
+    @property
     def covariates(self) -> tuple[str, ...]:
         """The covariates of all criteria, each once."""
         return tuple(dict.fromkeys(name for criterion in self.criteria for name in criterion.covariates))
@@ -117,6 +136,10 @@ class Plan(Spec):
     def criterion(self, criterion_id: str) -> CriterionSpec:
         """Return a criterion's specification."""
         return _pick(criterion_id, {one.id: one for one in self.criteria}, "criterion")
+
+    def live_outcome(self, outcome_id: str) -> LiveOutcomeSpec:
+        """Return a live outcome's specification."""
+        return _pick(outcome_id, {one.id: one for one in self.live_outcomes}, "live outcome")
 
     def metric(self, metric_id: str) -> MetricSpec:
         """Return a metric's specification; one that the plan does not describe has the defaults."""
@@ -136,19 +159,20 @@ class Plan(Spec):
 
     def tables(self) -> Iterator[tuple[str, str, TableSpec]]:
         """Yield (plan key, kind, table) for every table of the plan."""
-        for kind in ("items", "scores", "outputs", "held_out"):
+        for kind in ("items", "scores", "outputs", "held_out", "live"):
             for number, table in enumerate(getattr(self.data, kind)):
                 yield f"data.{kind}.{number}", kind, table
         if self.traffic and self.traffic.table:
             yield "traffic", "traffic", self.traffic.table
 
     def columns_of(self, kind: str) -> tuple[str, ...]:
-        """Return the columns the kit knows in a kind of table: items, scores, outputs, held_out or traffic."""
+        """Return the columns the kit knows in a kind of table: items, scores, outputs, held_out, live or traffic."""
         return {
             "items": (*ITEM_COLUMNS, *self.slices, *self.covariates),
             "outputs": (*OUTPUT_COLUMNS, *PREFERENCE_COLUMNS, *self.covariates),
             "scores": SCORE_COLUMNS,
             "held_out": SCORE_COLUMNS,
+            "live": (*LIVE_COLUMNS, *self.slices, *self.covariates),
             "traffic": (*self.slices, *TRAFFIC_WEIGHTS),
         }[kind]
 
@@ -252,8 +276,16 @@ def _tables(plan: Plan) -> Iterator[str]:
             if target not in valid:
                 yield (f"{key}.columns.{target}: is no column of {kind}{did_you_mean(target, valid)}; "
                        f"expected one of {listing(valid, 20)}")
-        if table.values and kind not in ("scores", "held_out"):
+        if table.values and kind not in ("scores", "held_out", "live"):
             yield f"{key}.values: only tables of scores can be wide; leave it out"
         for target in ("criterion", "rater", "rater_kind", "value"):
             if table.values and target in table.columns:
                 yield f"{key}.columns.{target}: is given by `values` already; leave one of them out"
+
+
+def _live(plan: Plan) -> Iterator[str]:
+    required = [one.criterion for one in plan.requirements if one.criterion]
+    for name in {*plan.slices, *plan.covariates} & {*LIVE_COLUMNS} if plan.data.live else ():
+        yield f"data.live: {quote(name)} is a column of live tables and a slice or covariate too; rename the latter"
+    yield from live_problems(outcomes=plan.live_outcomes, stakeholders=plan.stakeholders, slices=plan.slices,
+                             criteria=[one.id for one in plan.criteria], required=required)

@@ -1,5 +1,6 @@
 """What pydantic found, in the words of the plan: one line a problem, with its key."""
 
+import re
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -83,7 +84,13 @@ def _text(found: dict[str, Any], model: type[BaseModel]) -> str:
     if value is None:
         return f"is empty; expected {_KINDS.get(kind, 'a value')}, or leave the key out where it has a default"
     expected = _KINDS.get(kind) or found["msg"].removeprefix("Input should be ")
-    return f"found {quote(value)}, expected {expected}"
+    return f"found {quote(value)}, expected {expected}{_percent(value) if kind == 'float_parsing' else ''}"
+
+
+def _percent(value: Any) -> str:
+    """Say how a share written in percent is written as a number; nothing where it is none."""
+    number = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", str(value).strip())
+    return f"; write {float(number[1]) / 100:g} for {number[1]}%" if number else ""
 
 
 def _fields(loc: tuple[Any, ...], model: type[BaseModel]) -> list[str]:

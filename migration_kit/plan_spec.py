@@ -5,11 +5,22 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from migration_kit.errors import did_you_mean, listing, quote
 from migration_kit.plan_scales import AtLeast, Ordinal, Quantity, Scale, margin_problems, quantity_problems
-from migration_kit.plan_types import Assurance, Day, Number, Scalar, ScalarOrList, Text, Whole, scalar_text
+from migration_kit.plan_types import (
+    Assurance,
+    Day,
+    FileName,
+    Number,
+    Scalar,
+    ScalarOrList,
+    Spec,
+    Text,
+    Whole,
+    scalar_text,
+)
 
 
 def _listed(value: Any) -> Any:
@@ -20,12 +31,6 @@ def _listed(value: Any) -> Any:
 
 def _column(value: Any) -> Any:
     return {"from": value} if isinstance(value, str) else value
-
-
-def _file_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", value):
-        raise ValueError(f"found {quote(value)}, expected letters, digits, '.', '_' and '-' only (it names a file)")
-    return value
 
 
 def _statistic(value: str) -> str:
@@ -40,12 +45,6 @@ ValueMap = dict[Annotated[str, BeforeValidator(scalar_text)], Scalar]
 def repeated(names: Iterable[str]) -> list[str]:
     """Return the names that stand more than once."""
     return [name for name, n in Counter(names).items() if n > 1]
-
-
-class Spec(BaseModel):
-    """A section of the plan: unknown keys are refused, nothing changes once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True)
 
 
 class DecisionSpec(Spec):
@@ -65,7 +64,7 @@ class ModelSpec(Spec):
     prompt: Text | None = None
     settings: Text | None = None
     retires: Day | None = None
-    facts: dict[Text, ScalarOrList] = {}
+    facts: dict[Text, ScalarOrList] = Field(default_factory=dict)
 
 
 class ModelsSpec(Spec):
@@ -105,9 +104,9 @@ class TableSpec(Spec):
 
     format: Literal["table"] = "table"
     path: Text
-    columns: dict[Text, Annotated[ColumnSpec, BeforeValidator(_column)]] = {}
-    where: dict[Text, ScalarOrList] = {}
-    values: dict[Text, ValueSpec] = {}
+    columns: dict[Text, Annotated[ColumnSpec, BeforeValidator(_column)]] = Field(default_factory=dict)
+    where: dict[Text, ScalarOrList] = Field(default_factory=dict)
+    values: dict[Text, ValueSpec] = Field(default_factory=dict)
 
 
 class TrafficSpec(Spec):
@@ -115,9 +114,10 @@ class TrafficSpec(Spec):
 
     format: Literal["table"] = "table"
     path: Text | None = None
-    columns: dict[Text, Annotated[ColumnSpec, BeforeValidator(_column)]] = {}
-    where: dict[Text, ScalarOrList] = {}
+    columns: dict[Text, Annotated[ColumnSpec, BeforeValidator(_column)]] = Field(default_factory=dict)
+    where: dict[Text, ScalarOrList] = Field(default_factory=dict)
     requests_per_day: Annotated[Number, Field(gt=0)] | None = None
+    users_per_day: Annotated[Whole, Field(gt=0)] | None = None
 
     @property
     def table(self) -> TableSpec | None:
@@ -137,6 +137,7 @@ class DataSpec(Spec):
     scores: Annotated[Tables, Field(min_length=1)]
     outputs: Tables = ()
     held_out: Tables = ()
+    live: Tables = ()
     source: Text | None = None
     period: Text | None = None
 
@@ -162,7 +163,7 @@ class CriterionSpec(Spec):
     human judgments.
     """
 
-    id: Annotated[Text, AfterValidator(_file_name)]
+    id: FileName
     question: Text | None = None
     scale: Scale = "binary"
     quantity: Quantity = "mean"
@@ -271,9 +272,10 @@ class RatersSpec(Spec):
 
 
 class LabelsSpec(Spec):
-    """How many human judgments may be asked for."""
+    """How many human judgments may be asked for, and what one costs."""
 
     budget: Annotated[Whole, Field(ge=1)] | None = None
+    usd_per_label: Annotated[Number, Field(gt=0)] | None = None
 
 
 class ReportSpec(Spec):

@@ -1,11 +1,11 @@
-"""The kinds of values a plan's keys may hold, and what is said of others."""
+"""What a section of a plan is, the kinds of values its keys may hold, and what is said of others."""
 
 import datetime
 import math
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from migration_kit.errors import quote
 
@@ -41,6 +41,12 @@ def _date(value: Any) -> Any:
     raise ValueError(f"found {quote(value)}, expected a date as YYYY-MM-DD")
 
 
+def _file_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", value):
+        raise ValueError(f"found {quote(value)}, expected letters, digits, '.', '_' and '-' only (it names a file)")
+    return value
+
+
 def scalar_text(value: Any) -> str:
     """Return a YAML scalar as it would stand in a cell: 12.0 is "12", true is "true"."""
     if isinstance(value, bool):
@@ -54,6 +60,13 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Be
 Scalar = Annotated[Any, AfterValidator(_scalar)]
 ScalarOrList = Annotated[Any, AfterValidator(_scalar_or_list)]
 Number = Annotated[float, BeforeValidator(_number)]
+FileName = Annotated[Text, AfterValidator(_file_name)]
 Whole = Annotated[int, BeforeValidator(_number)]
 Assurance = Annotated[Number, Field(ge=0.5, lt=1)]
 Day = Annotated[datetime.date, BeforeValidator(_date)]
+
+
+class Spec(BaseModel):
+    """A section of the plan: unknown keys are refused, nothing changes once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True)

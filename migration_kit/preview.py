@@ -7,10 +7,12 @@ from migration_kit.data import EvalData
 from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC, build_features
 from migration_kit.intervals import summarise
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.strata import verdict_draws
+from migration_kit.strata import contrast_sign, verdict_draws
+from migration_kit.wording import listed, rounded_down, unit_of
 
 NO_LABELS = "nobody has judged an output yet"
 NOT_LOOKED_AT = "slices and requirements are not looked at"
+NOISE = 0.02
 
 
 def preview(plan: Plan, data: EvalData) -> dict:
@@ -26,19 +28,23 @@ def preview(plan: Plan, data: EvalData) -> dict:
     Returns
     -------
     dict
-        ``criteria``: criterion, margin and ``models``, each with model, labels (items judged), quality, lower, upper,
-        contrast, contrast_lower, contrast_upper (positive is better than the incumbent), all on the criterion's own
-        scale, and prob_noninferior; NaN where there is nothing to say · ``verdicts``: by candidate, "likely switch",
-        "likely keep" or "collect", and why. Requirements and slices are left to `run`.
+        ``criteria``: criterion, margin and ``models``, each with model, labels (items judged; None for the incumbent of
+        preferences), quality, lower, upper, contrast, contrast_lower, contrast_upper (positive is better than the
+        incumbent), all on the criterion's own scale, and prob_noninferior; NaN where there is nothing to say; ``notes``
+        on what is odd in these numbers · ``verdicts``: by candidate, "likely switch", "likely keep" or "collect", and
+        why. Requirements and slices are left to `run`.
     """
     parts, reasons = [], []
     for criterion in plan.criteria:
         features = build_features(data, plan, criterion.id)
         draws = verdict_draws(features, traffic=True, seed=plan.sampling.seed)
+        rows = [_row(draws.sel(model=model), criterion, plan) for model in plan.model_ids]
+        odd = data.notes.loc[data.notes["criterion"] == criterion.id, "text"]
         parts.append({
             "criterion": criterion.id,
             "margin": criterion.margin,
-            "models": [_row(draws.sel(model=model), criterion, plan) for model in plan.model_ids],
+            "models": rows,
+            "notes": [*_not_differences(rows, draws, features, criterion), *odd],
         })
         if criterion.role == "gate":
             reasons += _too_little(features)
@@ -57,7 +63,8 @@ def _row(draws: xr.Dataset, criterion: CriterionSpec, plan: Plan) -> dict:
     contrast = summarise(drawn, interval=interval, margin=criterion.margin)
     return {
         "model": model,
-        "labels": int(draws["n_labels"].sel(quantity="quality")),
+        "labels": (None if criterion.kind == "pairwise" and model == plan.incumbent else
+                   int(draws["n_labels"].sel(quantity="quality"))),
         "quality": quality["mean"],
         "lower": quality["lower"],
         "upper": quality["upper"],
@@ -66,6 +73,30 @@ def _row(draws: xr.Dataset, criterion: CriterionSpec, plan: Plan) -> dict:
         "contrast_upper": contrast["upper"],
         "prob_noninferior": contrast["prob_noninferior"],
     }
+
+
+def _not_differences(
+    rows: list[dict], draws: xr.Dataset, features: xr.Dataset, criterion: CriterionSpec
+) -> list[str]:
+    """Say why contrasts are not the differences of the qualities shown, where a reader who subtracts would find so."""
+    unit, sign, (incumbent, *candidates) = unit_of(criterion), contrast_sign(features), rows
+    apart, fewer = [], []
+    for row in candidates if criterion.kind != "pairwise" else ():
+        difference = sign * (row["quality"] - incumbent["quality"])
+        width = row["contrast_upper"] - row["contrast_lower"]
+        same = unit.change(row["contrast"]) == unit.change(difference)
+        # Both are means of the same number of draws, so part of what lies between them is noise.
+        if np.isnan(difference + width) or same or abs(row["contrast"] - difference) <= NOISE * width:
+            continue
+        both = int(draws["n_labels"].sel(quantity="contrast", model=row["model"]))
+        apart.append(f"{unit.change(difference)} for {row['model']}")
+        fewer += [f"{both} for {row['model']}"] if both < max(row["labels"], incumbent["labels"]) else []
+    if not apart:
+        return []
+    metric, rests = features.attrs["primary_metric"], f" ({listed(fewer)})" if fewer else ""
+    return [f"Subtracting the numbers above gives {listed(apart)}. The contrast compares item by item, on items judged "
+            f"for both models{rests}, weighted by what {metric} says of the two outputs together; a model's own number "
+            f"rests on all its labels, weighted by what {metric} says of each output alone."]
 
 
 def _verdict(holds: dict[str, float], *, assurance: float, reasons: list[str]) -> str:
@@ -77,19 +108,17 @@ def _verdict(holds: dict[str, float], *, assurance: float, reasons: list[str]) -
         return f"collect: {'; '.join(reasons)}"
     worst = min(holds, key=holds.get)
     if 1 - holds[worst] >= assurance:
-        return f"likely keep: {worst} is worse by more than the margin with probability {_chance(1 - holds[worst])}"
+        lost = rounded_down(1 - holds[worst])
+        return f"likely keep: {worst} is worse by more than the margin with probability {lost}"
     # Criteria are looked at apart, so only this bound on all of them holds without further assumption.
     bound = max(0.0, 1 - sum(1 - probability for probability in holds.values()))
-    told = f"all gates hold with probability {_chance(bound)} or more"
+    several = len(holds) > 1
+    told = (f"all gates hold with probability {rounded_down(bound)} or more" if several else
+            f"{worst} holds with probability {rounded_down(bound)}")
     if bound >= assurance:
         return f"likely switch: {told}; {NOT_LOOKED_AT}"
-    weakest = f"{worst} is the weakest with {_chance(holds[worst])}"
-    return f"collect: {told}, asked is {assurance:g}; {weakest}; {NOT_LOOKED_AT}"
-
-
-def _chance(probability: float) -> str:
-    """Two digits, rounded down: 0.95 is never shown for less, nor 1.00 for what draws cannot be sure of."""
-    return f"{min(np.floor(100 * probability + 1e-9), 99) / 100:.2f}"
+    weakest = f"; {worst} is the weakest with {rounded_down(holds[worst])}" if several else ""
+    return f"collect: {told}, asked is {assurance:g}{weakest}; {NOT_LOOKED_AT}"
 
 
 def _too_little(features: xr.Dataset) -> list[str]:

@@ -10,7 +10,7 @@ from migration_kit.agreement import agreement
 from migration_kit.checks import CheckResult
 from migration_kit.plan import Plan
 from migration_kit.raters import rater_table, severity, severity_shift
-from migration_kit.wording import counted, fixed, level, listed, unit_of
+from migration_kit.wording import Unit, counted, fixed, level, listed, unit_of
 
 TENTATIVE = 0.667
 ALARM = 0.05
@@ -27,36 +27,54 @@ def raters_check(features: xr.Dataset, plan: Plan) -> CheckResult:
     -------
     CheckResult
         Fails where α is shown to lie below 0.667, the least Krippendorff asks of tentative conclusions, or where a
-        rater's difference to the others excludes 0 (5% shared by the raters) and exceeds half the margin. None where
-        one person judged each output, or α may lie on either side. The table holds severity by rater.
+        rater's difference to the others excludes 0 (5% shared by the raters) and exceeds half the margin; the text
+        says which of the two. None where one person judged each output, or α may lie on either side. The table holds
+        severity by rater.
     """
     name, criterion = "raters agree", plan.criterion(features.attrs["criterion"])
     total = agreement(features, interval=plan.sampling.interval, seed=plan.sampling.seed).iloc[0]
     if not total["outputs"]:
-        return CheckResult(name, None, "No output was judged by more than one person.", criterion.id)
+        who = "more than one person" if features.sizes["judgment"] else "anybody"
+        return CheckResult(name, None, f"No output was judged by {who}.", criterion.id)
     raters = len(features["rater"])
     table = severity(features, interval=1 - ALARM / max(raters, 1))
     unit = unit_of(criterion)
     worth = criterion.margin / 2 if criterion.margin else _twentieth(features) / 2
     off = table[((table["lower"] > 0) | (table["upper"] < 0)) & (table["difference"].abs() > worth)]
-    alpha = (f"Krippendorff’s α is {fixed(total['alpha'])} ({level(plan.sampling.interval)} {fixed(total['lower'])} to "
-             f"{fixed(total['upper'])}; {TENTATIVE:g} is the least asked)")
+    half = f"{unit.size(worth)}{', half the margin,' if criterion.margin else ''}"
+    text = f"{_agreement_words(total, plan.sampling.interval)} " + (
+        _severity_words(off, severity_shift(features), unit, worth, half=half) if len(off) else
+        f"Severity holds: no rater is shown to judge more than {half} above or below the rest.")
+    failed, passed = total["upper"] < TENTATIVE or len(off) > 0, bool(total["lower"] >= TENTATIVE)
+    return CheckResult(name, False if failed else passed or None, text, criterion.id, table=table)
+
+
+def _agreement_words(total: pd.Series, interval: float) -> str:
+    """Say whether α is high enough, and what to do where it is not or cannot be told."""
+    n = counted(total["outputs"], "output")
     if np.isnan(total["alpha"]):
-        alpha = "All judgments are equal, so α is not defined"
-    text = f"{alpha} on {counted(total['outputs'], 'output')} judged by several people."
-    if len(off):
-        shift = severity_shift(features)
-        most = shift.abs().idxmax()
-        told = [f"{row.rater} judges {unit.size(row.difference)} {'above' if row.difference > 0 else 'below'} the rest"
-                for row in off.itertuples()]
-        text += f" On average {listed(told)}"
-        text += (f"; as raters judged the models in unlike shares, this moves the contrast of {most} by "
-                 f"{unit.change(shift[most], unit=True)}." if abs(shift[most]) > worth / 10 else
-                 "; they judged the models in like shares, so contrasts hardly move.")
-    passed = None if np.isnan(total["alpha"]) or total["lower"] < TENTATIVE else True
-    if total["upper"] < TENTATIVE or len(off):
-        passed = False
-    return CheckResult(name, passed, text, criterion.id, table=table)
+        return f"Agreement cannot be told: all judgments of {n} judged by several people are equal."
+    alpha = (f"Krippendorff’s α is {fixed(total['alpha'])} ({level(interval)} {fixed(total['lower'])} to "
+             f"{fixed(total['upper'])}) on {n} judged by several people, {TENTATIVE:g} is the least asked")
+    if total["upper"] < TENTATIVE:
+        return (f"Agreement fails: {alpha}. Let the raters talk over outputs they judged unlike, sharpen the "
+                "instructions, and have these outputs judged anew.")
+    if total["lower"] < TENTATIVE:
+        return f"Agreement cannot be told: {alpha}. More outputs judged by several people would tell."
+    return f"Agreement holds: {alpha}."
+
+
+def _severity_words(off: pd.DataFrame, shift: pd.Series, unit: Unit, worth: float, *, half: str) -> str:
+    """Name the raters who are severe or mild, what it moves, and what to do."""
+    told = [f"{row.rater} judges {unit.size(row.difference)} {'above' if row.difference > 0 else 'below'} the rest on "
+            "shared outputs" for row in off.itertuples()]
+    most = shift.abs().idxmax()
+    moved = (f"As raters judged the models in unlike shares, this moves the contrast of {most} by "
+             f"{unit.change(shift[most], unit=True)}; let every rater judge all models of an item."
+             if abs(shift[most]) > worth / 10 else
+             "The raters judged the models in like shares, so contrasts hardly move.")
+    return (f"Severity fails: {listed(told)}; more than {half} matters. {moved} The calibration allows for severity; "
+            "still, talk over with the raters what they judge by.")
 
 
 def copies_check(features: xr.Dataset) -> CheckResult:
@@ -72,7 +90,8 @@ def copies_check(features: xr.Dataset) -> CheckResult:
     name, criterion = "raters judge for themselves", features.attrs["criterion"]
     table = rater_table(features)
     if table["rater"].nunique() < 2:
-        return CheckResult(name, None, "At most one person judged, so there is nobody to compare with.", criterion)
+        who = "One person judged" if len(table) else "Nobody has judged an output"
+        return CheckResult(name, None, f"{who}, so there is nobody to compare with.", criterion)
     rows = []
     for rater, part in table.groupby("rater", sort=True):
         others = table.loc[table["rater"] != rater, "value"]

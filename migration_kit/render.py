@@ -9,6 +9,7 @@ from migration_kit.errors import InputError
 from migration_kit.files import read_file, replacing
 from migration_kit.fragment import TEMPLATES, convert
 from migration_kit.manifest import STAGES, plan_changes, read_manifest, update_manifest
+from migration_kit.signoff import sign_off
 
 NOTEBOOK, PAGE, INDEX = "notebook.ipynb", "notebook.html", "index.html"
 QUESTIONS = {
@@ -46,12 +47,14 @@ def render_run(folder: Path, *, force: bool = False) -> Path:
         raise InputError(f"{folder}: not a run folder (it has no readable manifest.json)")
     stages = _stages(folder, manifest)
     # Every page links to the others, so all are outdated when one comes or goes.
-    look = hashlib.sha256(f"{_look()}{[item['page'] for item in stages]}".encode()).hexdigest()
+    common, signed = f"{_look()}{[item['page'] for item in stages]}", sign_off(folder, manifest)
     for item in stages:
         stage, entry = item["id"], item["entry"]
+        # The report also shows who signed it.
+        look = hashlib.sha256(f"{common}{signed if stage == STAGES[-1] else ''}".encode()).hexdigest()
         if item["page"] and (force or entry.get("page") != look or not (folder / item["page"]).is_file()):
             _write(folder / item["page"], stage_page(folder, stage, manifest=manifest))
-            update_manifest(folder, lambda content, stage=stage: content["stages"][stage].update(page=look))
+            update_manifest(folder, lambda content, stage=stage, look=look: content["stages"][stage].update(page=look))
     return _write(folder / INDEX, index_page(folder, manifest=manifest))
 
 
@@ -76,6 +79,7 @@ def stage_page(folder: Path, stage: str, *, manifest: dict) -> str:
         body=body,
         contents=contents,
         fast=manifest["stages"][stage]["fast"],
+        signed=sign_off(folder, manifest) if stage == STAGES[-1] else None,
         before=paged[number - 1] if number else None,
         after=paged[number + 1] if number + 1 < len(paged) else None,
     )
@@ -99,6 +103,7 @@ def index_page(folder: Path, *, manifest: dict) -> str:
         missing=next((item["name"] for item in stages if not item["entry"]), None),
         fast=[item["name"] for item in stages if item["entry"] and item["entry"]["fast"]],
         changes=plan_changes(manifest),
+        signed=sign_off(folder, manifest) if decision else None,
     )
 
 

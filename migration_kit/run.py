@@ -11,26 +11,25 @@ from pathlib import Path
 
 import pandas as pd
 
-from migration_kit.data import EvalData, data_digest, load_data, read_data, save_data
+from migration_kit.data import EvalData, data_digest, read_data
 from migration_kit.errors import InputError
 from migration_kit.estimates import ESTIMATES, check_estimates, collect_estimates, stack_layers
-from migration_kit.files import plain, read_file, replacing, write_file, write_json
+from migration_kit.files import plain, read_file, write_file
+from migration_kit.history import HISTORY, history_row, no_history, with_row
+from migration_kit.layout import create_run, is_laid_out
 from migration_kit.manifest import (
-    MANIFEST,
     STAGES,
-    code_digest,
     environment,
     now,
     plan_changes,
-    plan_history,
     read_manifest,
     repeat_command,
-    shown_paths,
     update_manifest,
 )
 from migration_kit.plan import Plan, load_plan
 from migration_kit.wording import counted
 
+DECISION = "decision.json"
 VERDICTS = ("switch", "keep", "collect")
 DECISION_KEYS = ("verdict", "candidate", "probability", "sentence", "candidates", "alarms")
 
@@ -151,10 +150,18 @@ class Run:
             found = f"without {missing}" if missing else f"of verdict {decision['verdict']!r}"
             raise ValueError(f"decision {found}; expected {DECISION_KEYS}, the verdict one of {VERDICTS}")
         digests = {key: self.manifest[key] for key in ("plan_digest", "data_digest")}
-        return self._write(self.path / "decision.json", {**decision, **digests})
+        return self._write(self.path / DECISION, {**decision, **digests})
+
+    def history(self, decision: dict) -> pd.DataFrame:
+        """How the verdict moved, columns `history.HISTORY_COLUMNS`; `decision` is the last row, written by `finish`."""
+        path = self.path / HISTORY
+        row = history_row(plain(decision), self.manifest, self.data, time=now(), fast=self.fast)
+        return with_row(read_file(path) if path.is_file() else no_history(), row)
 
     def finish(self, **facts: object) -> str:
         """Enter this stage as finished in the manifest: the last call of a notebook.
+
+        The last stage also adds its decision, where it saved one, to the history of the run.
 
         Parameters
         ----------
@@ -180,6 +187,8 @@ class Run:
             "facts": plain(facts),
         }
         update_manifest(self.path, lambda manifest: manifest["stages"].update({self.stage: entry}))
+        if DECISION in self._written:
+            write_file(self.path / HISTORY, self.history(read_file(self.path / DECISION)))
         return f"{self.stage} finished in {seconds:.1f} s, {counted(len(self._written), 'file')} written."
 
     def _own(self, name: str) -> Path:
@@ -216,60 +225,13 @@ def open_run(run_dir: str | Path, *, plan: str | Path, stage: str, fast: bool = 
         raise ValueError(f"stage {stage!r} is not one of {', '.join(STAGES)}")
     folder, spec = Path(run_dir).resolve(), load_plan(plan)
     if stage == STAGES[0]:
-        if not _is_laid_out(folder, spec):
+        if not is_laid_out(folder, spec):
             create_run(folder, spec)
     else:
         _require_earlier(folder, spec, stage)
     command = " ".join([repeat_command(spec.path, folder), *["--fast"] * fast, *["--full"] * full])
     update_manifest(folder, lambda manifest: _enter(manifest, stage, command))
     return Run(path=folder, plan=spec, stage=stage, fast=fast, full=full)
-
-
-def create_run(folder: Path, plan: Plan) -> None:
-    """Check the data of `plan` and lay out the run folder; stages of an earlier plan or data set are forgotten.
-
-    Raises
-    ------
-    InputError
-        When the data are invalid; nothing is written then.
-    """
-    data = load_data(plan)
-    digests = {"plan_digest": plan.digest, "data_digest": data_digest(plan)}
-    before = read_manifest(folder) or {}
-    same = all(before.get(key) == digest for key, digest in digests.items())
-    shown_plan, shown_folder = shown_paths(plan.path, folder)
-    margins = {item.id: {"margin": item.margin, "slice_margin": item.slice_margin} for item in plan.criteria}
-    manifest = {
-        "run": folder.name,
-        "title": plan.title,
-        "plan": shown_plan,
-        "run_dir": shown_folder,
-        "command": repeat_command(plan.path, folder),
-        **digests,
-        "created": now(),
-        **environment(plan.folder),
-        "incumbent": plan.incumbent,
-        "candidates": plan.candidates,
-        "decision": plan.decision.model_dump(include={"owner", "due", "default"}),
-        "plans": plan_history(before.get("plans", []), plan.digest, margins),
-        "stages": before.get("stages", {}) if same else {},
-    }
-    # While the data are being replaced no reader may take the folder for a run of the former ones.
-    write_json(folder / MANIFEST, {**manifest, "plan_digest": None, "data_digest": None, "stages": {}})
-    if not same:
-        for name in (ESTIMATES, *(f"{stage}/{ESTIMATES}" for stage in STAGES), "decision.json", "index.html"):
-            (folder / name).unlink(missing_ok=True)
-    save_data(data, folder / "data")
-    with replacing(folder / "plan.yml") as temporary:
-        temporary.write_bytes(plan.path.read_bytes())
-    write_json(folder / MANIFEST, {**manifest, "code_digest": code_digest()})
-
-
-def _is_laid_out(folder: Path, plan: Plan) -> bool:
-    """Whether the pipeline, or this stage before, already wrote these data with this code."""
-    manifest = read_manifest(folder) or {}
-    digests = {"plan_digest": plan.digest, "code_digest": code_digest(), "data_digest": data_digest(plan)}
-    return digests.items() <= manifest.items() and (folder / "data").is_dir()
 
 
 def _enter(manifest: dict, stage: str, command: str) -> None:

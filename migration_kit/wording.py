@@ -82,9 +82,16 @@ def chance(value: float) -> str:
 
 
 def at_least(value: float) -> str:
-    """Return a lower bound of a probability: "at least 97.3%", ">99.9%"."""
+    """Return a lower bound of a probability: "at least 97.3%", ">99.9%", "0% or more" where it tells nothing."""
     text = chance(value)
-    return text if text.startswith(">") else f"at least {text}"
+    if text.startswith("<"):
+        return "0% or more"
+    return text if text == DASH or text.startswith(">") else f"at least {text}"
+
+
+def rounded_down(value: float) -> str:
+    """Return a probability with two digits, rounded down: 0.95 is never shown for less, nor 1.00 for what draws say."""
+    return DASH if unknown(value) else f"{min(math.floor(100 * value + 1e-9), 99) / 100:.2f}"
 
 
 def asked(value: float) -> str:

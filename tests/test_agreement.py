@@ -104,7 +104,8 @@ def test_nobody_judged():
     features, plan = judged(np.full((30, 2, 1), NA))
     assert agreement(features, interval=0.95, seed=1)["outputs"].tolist() == [0]
     assert severity(features, interval=0.95).empty and metrics_as_raters(features, plan, interval=0.95, seed=1).empty
-    assert raters_check(features, plan).passed is None
+    assert raters_check(features, plan).text == "No output was judged by anybody."
+    assert copies_check(features).text.startswith("Nobody has judged an output")
 
 
 def test_identical_outputs_are_one_output():
@@ -210,6 +211,9 @@ def test_the_check_of_agreement(right, passed):
     features, plan = judged(opinions(np.random.default_rng(8), n=150, right=right))
     check = raters_check(features, plan)
     assert check.passed is passed and not check.blocks and "Krippendorff’s α is 0." in check.text
+    assert check.text.startswith("Agreement holds" if passed else "Agreement fails")
+    assert ("sharpen the instructions" in check.text) is not passed
+    assert "Severity holds: no rater is shown to judge more than 1.5 points, half the margin," in check.text
 
 
 def test_a_severe_rater_fails_the_check():
@@ -221,12 +225,16 @@ def test_a_severe_rater_fails_the_check():
     assert agreement(features, interval=0.95, seed=1)["lower"][0] > 0.667
     check = raters_check(features, plan)
     assert check.passed is False and "rater_2 judges 0.5 below the rest" in check.text and "hardly move" in check.text
+    assert check.text.startswith("Agreement holds: ") and "Severity fails: rater_0 judges 0.25 above" in check.text
+    assert "more than 0.1, half the margin, matters" in check.text and "talk over with the raters" in check.text
     assert raters_check(features, small_plan(scale={"ordinal": [1, 5]}, margin=1.5)).passed
 
 
 def test_few_shared_outputs_cannot_tell():
     values = opinions(np.random.default_rng(1), n=12, right=0.93)
-    assert raters_check(*judged(values)).passed is None
+    check = raters_check(*judged(values))
+    assert check.passed is None and check.text.startswith("Agreement cannot be told: ")
+    assert "More outputs judged by several people would tell." in check.text
 
 
 @pytest.mark.parametrize("kind", ["sound", "one value", "copy"])

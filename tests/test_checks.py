@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 from helpers import relabelled, small_features, small_plan
+from scipy.stats import norm
 from test_estimands import make_features, make_fit
 
-from migration_kit.checks import agreement_check, correction_check
 from migration_kit.estimands import predict, quality
 from migration_kit.fit_checks import fit_checks, sampling_check
+from migration_kit.method_checks import agreement_check, correction_check
 from migration_kit.metric_errors import metric_errors
 from migration_kit.prediction import parameter_draws
 from migration_kit.predictive import labelled_predictions, predictive_cells, reliability
@@ -64,20 +65,64 @@ def test_correction_check_counts_in_standard_deviations():
     assert table.loc["new", "ratio"] == pytest.approx(abs(moved.mean()) / moved.std())
 
 
+def compared(*rows, layer="traffic", **columns):
+    """Estimates of calibrated and labels-only contrasts: criterion, model, (mean, sd, P) of each."""
+    common = {"layer": layer, "quantity": "contrast", "slice": "all", **columns}
+    return pd.DataFrame([
+        {**common, "criterion": criterion, "model": model, "method": method, "mean": mean, "sd": sd,
+         "prob_noninferior": held}
+        for criterion, model, calibrated, labels in rows
+        for method, (mean, sd, held) in (("calibrated", calibrated), ("labels_only", labels))])
+
+
 def test_agreement_with_labels_only():
     plan = small_plan()
-    columns = {"layer": "traffic", "criterion": "correct", "quantity": "contrast", "slice": "all", "model": "new"}
 
-    def rows(calibrated, sd, labels, labels_sd):
-        return pd.DataFrame([{**columns, "method": "calibrated", "mean": calibrated, "sd": sd},
-                             {**columns, "method": "labels_only", "mean": labels, "sd": labels_sd}])
+    def passed_with(calibrated, sd, labels, labels_sd):
+        rows = compared(("correct", "new", (calibrated, sd, 0.5), (labels, labels_sd, 0.5)))
+        return agreement_check(rows, plan, "correct", layer="traffic").passed
 
-    # Allowed: 2·√(0.05² − 0.03²) = 0.08, and never less than 2·√(0.1·0.05²) = 0.0316.
-    assert agreement_check(rows(0.0, 0.03, 0.079, 0.05), plan, "correct", layer="traffic").passed
-    assert agreement_check(rows(0.0, 0.03, 0.081, 0.05), plan, "correct", layer="traffic").passed is False
-    assert agreement_check(rows(0.0, 0.05, 0.031, 0.05), plan, "correct", layer="traffic").passed
-    assert agreement_check(rows(0.0, 0.05, 0.032, 0.05), plan, "correct", layer="traffic").models == ("new",)
-    assert agreement_check(rows(0.0, 0.05, np.nan, np.nan), plan, "correct", layer="traffic").passed is None
+    # Allowed: 1.96·√(0.05² − 0.03²) = 0.0784, and never less than 1.96·√(0.25·0.05²) = 0.0490.
+    assert passed_with(0.0, 0.03, 0.078, 0.05) and not passed_with(0.0, 0.03, 0.079, 0.05)
+    assert passed_with(0.0, 0.05, 0.0489, 0.05) and not passed_with(0.0, 0.05, 0.0491, 0.05)
+    assert passed_with(0.0, 0.05, np.nan, np.nan) is None
+    elsewhere = compared(("style", "new", (0.0, 0.03, 0.5), (0.0, 0.05, 0.5)))
+    assert agreement_check(elsewhere, plan, "correct", layer="traffic").passed is None
+
+
+def test_more_comparisons_allow_more_so_that_one_sound_report_in_twenty_fails():
+    plan = small_plan(models=("old", "new", "other"))
+    rows = [(criterion, model, (0.0, 0.03, 0.5), (0.01, 0.05, 0.5))
+            for criterion in ("correct", "style", "tone") for model in ("new", "other")]
+    unjudged = ("refused", "new", (0.0, 0.03, 0.5), (np.nan, np.nan, np.nan))
+    for n in (1, 2, 6):
+        allowed = agreement_check(compared(*rows[:n], unjudged), plan, "correct", layer="traffic").table["allowed"]
+        # Each of n independent normals lies beyond with 5% / n, and one of them with at most 5%.
+        assert 2 * norm.sf(allowed.to_numpy() / 0.04) * n == pytest.approx(0.05)
+
+
+def test_a_failed_agreement_says_what_differs_what_depends_on_it_and_what_to_do():
+    plan = small_plan(models=("old", "new", "other"))
+    rows = compared(("correct", "new", (0.02, 0.01, 0.99), (-0.2, 0.05, 0.01)),
+                    ("correct", "other", (0.01, 0.01, 0.98), (0.02, 0.05, 0.95)))
+    check = agreement_check(rows, plan, "correct", layer="traffic")
+    assert check.passed is False and check.models == ("new",)
+    assert ("contrast of new on correct is +2.0 points, by labels alone it is −20.0 points: they differ by 22 points, "
+            "and chance explains up to 11") in check.text
+    assert "new comes out as switch with the calibrated contrast, which decides, and as keep" in check.text
+    assert "label more items" in check.text and "other" not in check.text
+    rows = compared(("correct", "new", (0.3, 0.01, 0.999), (0.1, 0.05, 0.99)))
+    assert "new comes out as switch either way" in agreement_check(rows, plan, "correct", layer="traffic").text
+    offline = agreement_check(rows.assign(layer="offline"), plan, "correct", layer="offline")
+    assert "stage 4 makes this check again" in offline.text and "either way" not in offline.text
+
+
+@pytest.mark.parametrize(("role", "said"), [("monitor", "only monitored, so no verdict"),
+                                            ("trade-off", "at most the choice among candidates")])
+def test_what_is_no_gate_decides_no_verdict(role, said):
+    plan = small_plan(role=role, margin=None, weight=1.0 if role == "trade-off" else None)
+    rows = compared(("correct", "new", (0.3, 0.01, np.nan), (-0.1, 0.05, np.nan)))
+    assert said in agreement_check(rows, plan, "correct", layer="traffic").text
 
 
 def test_metric_errors_equal_sums_over_known_outputs():

@@ -201,7 +201,8 @@ def test_preview_is_a_table(project, monkeypatch):
     none = dict.fromkeys(["contrast", "contrast_lower", "contrast_upper", "prob_noninferior"])
     some = {"contrast": -0.021, "contrast_lower": -0.05, "contrast_upper": 0.01, "prob_noninferior": 0.7}
     models = [{"model": "a-2025", **row, **none}, {"model": EVIL, **row, **some}]
-    answer = {"criteria": [{"criterion": "correct", "margin": 0.03, "models": models}], "verdicts": {EVIL: "collect"}}
+    part = {"criterion": "correct", "margin": 0.03, "models": models, "notes": []}
+    answer = {"criteria": [part], "verdicts": {EVIL: "collect"}}
     module = types.SimpleNamespace(preview=lambda plan, data: answer)
     monkeypatch.setitem(sys.modules, "migration_kit.preview", module)
     result = call("preview", "data/support")
@@ -222,6 +223,11 @@ def test_preview_is_a_table(project, monkeypatch):
             "collect about 120 more labels for b (probability 70.0%)",
         ),
         ({"verdict": "collect", "candidate": None, "probability": 0.7}, "collect more labels (probability 70.0%)"),
+        (
+            {"verdict": "collect", "forced": {"candidate": "b"}},
+            "collect more labels; if a choice must be made now, b is the least bad",
+        ),
+        ({"verdict": "keep", "forced": {"candidate": None}}, "keep a-2025"),
         ({}, "none; the run saved no decision"),
     ],
 )

@@ -246,19 +246,27 @@ class TestKeptOut:
         assert counts(data) == {("scores", "old", "repeats of a metric, averaged"): 2}
         assert len(data.scores) == 102
 
-    def test_values_far_outside_their_metric_are_kept_and_counted(self, tiny):
+    def test_values_far_outside_their_metric_are_kept_and_told(self, tiny):
         tiny.edit("migration.yml", "exact_match]", "exact_match, chars]")
         rows = [f"q{n:02d},{model},correct,chars,code,{10 * n}" for n in range(1, 13)
                 for model in ("old", "new", "small")]
         rows[0] = rows[0].replace("code,10", "code,1e9")
         data = tiny.append("scores.csv", "\n".join(rows) + "\n").load()
-        assert counts(data) == {("scores", "old", "metric 'chars' of 'correct' far outside, kept"): 1}
+        assert data.exclusions.empty
+        (note,) = data.notes.to_dict("records")
+        assert note["text"].startswith("scores.csv row 104: 1 value of metric 'chars' of 'correct' lies far outside")
+        assert "1e+09 for model 'old' on item 'q01', rater 'chars'" in note["text"]
+        assert (note["criterion"], note["check"]) == ("correct", "")
         assert data.scores["value"].max() == 1e9
 
     def test_a_judgment_far_outside_a_scale_without_ends(self, tiny):
         tiny.edit("migration.yml", "scale: binary", "scale: continuous")
         data = tiny.edit("scores.csv", "anna,human,1", "anna,human,8000").load()
-        assert counts(data) == {("scores", "old", "human judgment of 'correct' far outside, kept"): 1}
+        assert data.exclusions.empty
+        (note,) = data.notes.to_dict("records")
+        assert note["text"].startswith("scores.csv row 2: 1 human judgment of 'correct' lies far outside the others")
+        assert "8000 for model 'old' on item 'q01', rater 'anna'" in note["text"]
+        assert (note["criterion"], note["check"]) == ("correct", "judgments are plausible")
 
     def test_required_criteria_keep_every_rater_and_repeat(self, tiny):
         tiny.append("migration.yml", "requirements: [{id: fast, criterion: latency_s, statistic: p95, at_most: 2}]\n")
@@ -292,7 +300,8 @@ class TestItems:
     @pytest.mark.parametrize(
         ("old", "new", "words"),
         [
-            ("region\n", "regoin\n", ["items.csv: column 'region' is missing", "did you mean 'regoin'"]),
+            ("region\n", "regoin\n", ["items.csv: column 'region' is missing", "did you mean 'regoin'",
+                                      "data.items.0.columns: {region: ...}, or leave it out of slices"]),
             ("q05,amer", "q05,", ["items.csv: column 'region', row 6: the item has no slice (item_id 'q05')"]),
             ("q05,amer", 'q05,"  "', ["items.csv: column 'region', row 6: the item has no slice"]),
             ("q05", "q04", ["items.csv: item_id 'q04' stands in rows 5, 6; expected one row an item"]),
@@ -361,7 +370,10 @@ class TestItems:
 
     def test_clusters_are_whole(self, tiny):
         tiny.edit("items.csv", "region\nq01,amer", "region,cluster_id\nq01,amer,1")
-        assert "items.csv: column 'cluster_id', rows 3, 4, 5, 6, 7 and 6 more: is empty" in tiny.refused()
+        message = tiny.refused()
+        assert "items.csv: column 'cluster_id', rows 3, 4, 5, 6, 7 and 6 more: is empty (item_id 'q02', 'q03', 'q" in (
+            message)
+        assert "while 1 item has one; an item that belongs to no conversation or document is a cluster by" in message
 
 
 class TestOutputs:
@@ -425,8 +437,11 @@ class TestScores:
             ("exact_match,code,0", "exact_match,code,-inf", ["row 4", "found '-inf'", "infinity cannot be averaged"]),
             ("exact_match,code,0", "exact_match,code,1e999", ["row 4", "found '1e999'", "infinity cannot be"]),
             ("exact_match,code,0", 'exact_match,code,"0,5"', ["row 4", "found '0,5'", "write a decimal point"]),
-            ("human,1", "human,2", ["column 'value', row 2: found 2 for criterion 'correct', expected 0 or 1"]),
-            ("human,1", "human,0.5", ["row 2: found 0.5 for criterion 'correct', expected 0 or 1 (scale binary)"]),
+            ("human,1", "human,2", ["column 'value', row 2: found 2 for criterion 'correct', expected 0 or 1",
+                                    "correct the value or leave the cell empty"]),
+            ("human,1", "human,0.5", ["row 2: found 0.5 for criterion 'correct', expected 0 or 1 (scale binary); give "
+                                      "one row a rater instead of their mean, or use scale: continuous"]),
+            ("anna", "", ["column 'rater', row 2: is empty; every row of scores needs it: a name for the person or"]),
             ("human,1", "human,-1", ["row 2: found -1 for criterion 'correct', expected 0 or 1"]),
             ("human,1", "person,1", ["column 'rater_kind', row 2: found 'person', expected one of 'human'"]),
             ("judge,1", "judg,1", ["column 'rater_kind', row 3: found 'judg'", "did you mean 'judge'"]),
@@ -472,7 +487,8 @@ class TestScores:
             (["0.5", "1.5"], "column 'inclusion_prob', row 5: found 1.5, expected a probability above 0 and up to 1"),
             (["0.5", "0"], "column 'inclusion_prob', row 5: found 0, expected a probability"),
             (["0.5", "half"], "column 'inclusion_prob', row 5: found 'half', expected a finite number"),
-            (["0.5", ""], "is empty while other human judgments of criterion 'correct' have one"),
+            (["0.5", ""], "row 5: is empty while 29 other human judgments of criterion 'correct' have one; expected "
+                          "all or none: write the probability with which the item was chosen, 1 where"),
         ],
     )
     def test_inclusion_probabilities(self, tiny, cells, words):
@@ -498,6 +514,7 @@ class TestScores:
 
     def test_scores_of_other_items(self, tiny):
         message = tiny.edit("items.csv", "q", "z", 99).refused()
+        assert "write them as items does, or say with data.scores.0.columns: {item_id: ...}" in message
         assert "scores.csv: none of its item_ids ('q01', 'q02', 'q03' and 9 more) is in the items ('z01'" in message
 
     def test_no_scores(self, tiny):
@@ -612,7 +629,11 @@ class TestTraffic:
             ("region,share\namer,0.4\namer,0.2\nemea,0.4\n", ["slice 'amer' stands in rows 2, 3; expected one row"]),
             ("region,share,count\namer,0.4,4\nemea,0.6,6\n", ["exactly one column of 'share' and 'count'"]),
             ("region\namer\nemea\n", ["exactly one column of 'share' and 'count', found none"]),
-            ("reigon,share\namer,0.4\nemea,0.6\n", ["column 'reigon' is not known; did you mean 'region'?"]),
+            ("reigon,share\namer,0.4\nemea,0.6\n", ["column 'region' is missing, which the plan's slices name; did you "
+                                                  "mean 'reigon'?", "traffic.columns: {region: reigon}"]),
+            ("country,share\namer,0.4\nemea,0.6\n", ["column 'region' is missing, which the plan's slices name; found "
+                                                   "'country', 'share'; add or rename it, map it with traffic.columns: "
+                                                   "{region: country}, or leave it out of slices"]),
             ("region,share,note\namer,0.4,a\nemea,0.6,b\n", ["column 'note' is not known"]),
             ("region,share\n", ["has columns but no rows"]),
         ],

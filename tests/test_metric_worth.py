@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from helpers import judged_features, small_features, small_plan
-from scipy.stats import somersd
 
-from migration_kit.metric_worth import left_out_errors, metric_on_labels, metric_worth, rank_correlation
+from migration_kit.metric_worth import left_out_errors, metric_worth
 from migration_kit.simulate import simulate_family
 
 
@@ -107,9 +106,6 @@ def test_every_scale(family):
     features, plan = judged_features(simulate_family(family, n_labels=120, seed=2))
     found = widths(features, plan, traffic=True)
     assert (found["width"] > 0).all() and found.loc[("all", ""), "ratio"] < 0.97
-    told = metric_on_labels(features, interval=0.95)
-    assert (told["rank_correlation"] > 0.1).all() and (told["rc_lower"] < told["rank_correlation"]).all()
-    assert set(told["model"]) == ({"new"} if family == "pairwise" else {"old", "new"})
 
 
 def test_too_few_or_equal_labels_tell_nothing():
@@ -144,47 +140,3 @@ def test_left_out_errors_are_those_of_refits(columns):
         expected.append(y[row] - design[row] @ slopes)
     # Where features tell nearly everything the penalty chosen is next to none.
     assert left_out_errors(x, y, weight=np.ones(30)) == pytest.approx(expected, rel=0.02, abs=0.003)
-
-
-@pytest.mark.parametrize("levels", [2, 5])
-def test_rank_correlation_is_somers_d(levels):
-    rng = np.random.default_rng(9)
-    label = rng.integers(0, levels, 120).astype(float)
-    value = np.round(label + 2 * rng.normal(size=120))
-    one = np.ones(120)
-    found, lower, upper = rank_correlation(value, label, weight=one, cluster=np.arange(120), interval=0.95)
-    assert found == pytest.approx(somersd(label, value).statistic)
-    assert lower < found < upper
-    times = rng.integers(1, 4, 120)
-    weighted = rank_correlation(value, label, weight=times.astype(float), cluster=np.arange(120), interval=0.95)[0]
-    assert weighted == pytest.approx(somersd(np.repeat(label, times), np.repeat(value, times)).statistic)
-
-
-def test_the_interval_of_rank_correlation_covers():
-    rng = np.random.default_rng(10)
-
-    def draw(n):
-        z = rng.normal(size=n)
-        return z + rng.normal(size=n), np.digitize(z + rng.normal(size=n), [-1, 0, 1]).astype(float)
-
-    truth = rank_correlation(*draw(6000), weight=np.ones(6000), cluster=np.arange(6000), interval=0.95)[0]
-    inside = [low < truth < high for _, low, high in
-              (rank_correlation(*draw(80), weight=np.ones(80), cluster=np.arange(80), interval=0.95)
-               for _ in range(500))]
-    assert 0.91 < np.mean(inside) < 0.98
-
-
-def test_rates_of_verdicts_on_labels():
-    rng = np.random.default_rng(11)
-    truth = (rng.random((400, 2)) < 0.6).astype(float)
-    verdict = np.where(rng.random((400, 2)) < 0.8, truth, 1 - truth)
-    truth[300:] = np.nan
-    plan = small_plan(metrics=("judge", "score"))
-    features = small_features(np.stack([verdict, rng.random((400, 2))], axis=-1), truth, plan)
-    table = metric_on_labels(features, interval=0.95).set_index(["model", "metric"])
-    row, good = table.loc[("new", "judge")], truth[:, 1] == 1
-    assert row["true_positive"] == verdict[good, 1].mean() and row["n"] == 300
-    assert row["tp_lower"] < row["true_positive"] < row["tp_upper"]
-    assert row["rank_correlation"] == pytest.approx(row["true_positive"] - row["false_positive"])
-    score = table.loc[("old", "score")]
-    assert np.isnan(score["true_positive"]) and score["rc_lower"] < 0 < score["rc_upper"]

@@ -17,6 +17,8 @@ EVIL = "<img src=x onerror=alert(1)>"
 MORE = """\
   - {id: liked, scale: {ordinal: [1, 5]}, role: trade-off, weight: 0.5, metrics: [stars]}
   - {id: preferred, scale: pairwise, role: monitor, metrics: [duel]}
+  - {id: useful, role: gate, margin: 0.05, metrics: [exact_match]}
+  - {id: minutes, scale: continuous, better: lower, role: monitor, metrics: [length]}
 requirements:
   - {id: regions, fact: regions, includes: [amer, emea]}
   - {id: "<b>right</b>", criterion: "$x_1$", at_least: 0.1}
@@ -25,7 +27,10 @@ LARGEST_PAGE = 3_000_000
 
 
 def write_hostile(folder: Path) -> Path:
-    """The tiny migration with hostile names, criteria on three scales, two raters of one, held-out judgments."""
+    """The tiny migration with hostile names, criteria on three scales, two raters of one, held-out judgments.
+
+    Nobody judged `useful` and `minutes`; what the length of an output is worth is not even said by a direction.
+    """
     plan = write_tiny(folder)
     items = pd.read_csv(folder / "items.csv")
     items["region"] = items["region"].replace("amer", "[amer](javascript:alert(1))")
@@ -39,10 +44,14 @@ def write_hostile(folder: Path) -> Path:
     human = scores[scores["rater_kind"] == "human"]
     again = scores[scores["rater"] != "judge **x**"].assign(criterion="refused")
     facts = human.assign(criterion="$x_1$", rater="rule", rater_kind="code")
-    pd.concat([scores, again, facts, *stars(human), *duels(human)]).to_csv(folder / "scores.csv", index=False)
+    useful = again[again["rater"] == "exact_match"].assign(criterion="useful")
+    minutes = useful.assign(criterion="minutes", rater="length", value=range(len(useful)))
+    parts = [scores, again, facts, useful, minutes, *stars(human), *duels(human)]
+    pd.concat(parts).to_csv(folder / "scores.csv", index=False)
     human.assign(value=0.5).to_csv(folder / "held.csv", index=False)
     text = plan.read_text("utf-8").replace("id: small", f'id: "{EVIL}"').replace("judge-x", '"judge **x**"')
     text = text.replace("scores: [{path: scores.csv}]", "scores: [{path: scores.csv}]\n  held_out: [{path: held.csv}]")
+    text = text.replace("slices:", "  - {id: length, better: none}\nslices:", 1)
     refused = "  - {id: refused, better: lower, role: monitor, metrics: [exact_match]}\n"
     plan.write_text(text.replace("sampling:", f"{refused}{MORE}sampling:"), "utf-8")
     return plan
@@ -141,6 +150,29 @@ def test_numbers_on_the_page_are_those_of_the_decision(run, pages):
         gate = one["gates"]["correct"]
         assert f"{points(gate['mean'], unit=True)}; {chance(gate['probability'])}" in text
         assert f"95% interval {span(gate['lower'], gate['upper'])}" in text
+
+
+def test_nothing_is_said_of_what_nobody_judged(run, pages):
+    nobody = "Nobody has judged an output on useful and minutes."
+    for stage in ("03_calibration", "04_validation", "05_report"):
+        page = pages[stage]
+        assert nobody in page.get_text(), stage
+        assert not [heading for heading in page.select("h3") if heading.get_text() in ("useful", "minutes")], stage
+        assert not [image for image in page.find_all("img") if " on useful" in image["alt"]], stage
+    assert nobody in pages["01_baseline"].get_text()
+    report = pages["05_report"].get_text()
+    assert "nobody judged it" in report and "Contrast on useful: not known" in report
+    assert "Human judgments: none on useful, so nothing is known of it." in report
+    decision = json.loads((run / "decision.json").read_text("utf-8"))
+    for one in decision["candidates"].values():
+        gate = one["gates"]["useful"]
+        assert one["verdict"] in ("collect", "keep") and one["probability"] is None
+        assert gate["mean"] is None and gate["probability"] is None and not gate["labelled"]
+        assert one["verdict"] == "keep" or any(reason.startswith("useful: ") for reason in one["reasons"])
+    estimates = pd.read_parquet(run / "estimates.parquet")
+    known = estimates[estimates["criterion"].isin(["useful", "minutes"])].dropna(subset="mean")
+    assert set(known["method"]) == {"raw"}
+    assert not (run / "03_calibration" / "useful.nc").exists()
 
 
 def test_the_report_ends_with_what_was_kept_aside_and_a_form_to_sign(pages):

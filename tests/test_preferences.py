@@ -212,12 +212,12 @@ class TestRefused:
         [
             ("human,1,", "human,0.5,",
              ["scores.csv: column 'value', row 2: found 0.5 for criterion 'preferred', expected 1 where `model` won",
-              'data.scores.0.columns: {value: {from: value, map: {"1": 1, "0.5": 0, "0": -1}}}']),
+              "give one row a rater instead of their mean"]),
             ("human,1,", "human,2,", ["row 2: found 2 for criterion 'preferred', expected 1 where `model` won"]),
             ("human,1,", "human,win,", ["row 2 (criterion 'preferred', rater 'anna'): found 'win', expected a finite",
                                         "{win: 1, tie: 0, loss: -1}"]),
             ("q1,new,old,", "q1,new,,", ["scores.csv: column 'opponent', row 2: no opponent for criterion 'preferred'",
-                                         "data.scores.0.columns: {opponent: {value: old}}"]),
+                                         "(1 of 12 human judgments)", "columns: {opponent: {value: old}}}"]),
             ("q1,new,old,", "q1,new,old,top", ["column 'side', row 2: found 'top', expected 'left' or 'right'"]),
             ("q1,new,old,,preferred,judge-x", "q1,new,,,preferred,judge-x",
              ["column 'opponent', row 14: is empty for metric 'judge-x' of criterion 'preferred'", "or in none"]),
@@ -281,7 +281,7 @@ class TestRefused:
         pairs.drop("scores.csv", ",small,old,,preferred,judge-x").drop("scores.csv", ",old,,,preferred,chars")
         message = pairs.refused()
         assert "criteria.0: model 'small' has no row of any metric of criterion 'preferred'" in message
-        assert "beside the incumbent's; add its scores" in message
+        assert "beside the incumbent's; name 'old' as `opponent` in the rows that compare with it, add its" in message
         assert len(message.splitlines()) == 1
 
 

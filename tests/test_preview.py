@@ -14,10 +14,11 @@ from migration_kit.data import load_data
 from migration_kit.data_checks import data_checks
 from migration_kit.features import build_features
 from migration_kit.plan import Plan, load_plan
-from migration_kit.preview import _chance, _too_little, _verdict, preview
+from migration_kit.preview import _too_little, _verdict, preview
 from migration_kit.simulate import simulate_family
 from migration_kit.strata import verdict_draws
 from migration_kit.summary import preview_text
+from migration_kit.wording import points, rounded_down
 
 NAN = np.nan
 ROW = ["model", "labels", "quality", "lower", "upper", "contrast", "contrast_lower", "contrast_upper",
@@ -75,14 +76,33 @@ def test_numbers_are_those_of_verdict_strata_weighted_by_traffic(tiny_plan):
 
 def test_verdicts_of_a_better_a_worse_and_an_undecided_candidate():
     verdicts = answer(outcomes(0.80, 0.90, 0.60, 0.81), 300)["verdicts"]
-    assert verdicts["new"].startswith("likely switch: all gates hold with probability 0.99 or more")
+    assert verdicts["new"].startswith("likely switch: correct holds with probability 0.99; slices")
     assert verdicts["other"].startswith("likely keep: correct is worse by more than the margin with probability 0.99")
     # A tiny margin cannot be shown from few labels.
     undecided = answer(outcomes(0.80, 0.80), 60, margin=0.01)["verdicts"]["new"]
-    assert undecided.startswith("collect: all gates hold with probability 0.")
-    assert "asked is 0.95; correct is the weakest with 0." in undecided
+    assert undecided.startswith("collect: correct holds with probability 0.") and "weakest" not in undecided
+    assert "asked is 0.95; slices" in undecided
     for text in (verdicts["new"], undecided):
         assert text.endswith("slices and requirements are not looked at")
+
+
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_a_contrast_that_is_no_difference_of_the_numbers_shown_says_why(better):
+    # Labels of the incumbent alone, on items where both outputs are bad, change its number and no contrast.
+    truth, plan = outcomes(0.7, 0.7), small_plan(better=better, metric_better=better)
+    truth[100:200] = 0
+    label = with_labels(truth, 100)
+    (even,) = preview(plan, small_data(truth[:, :, None], label, plan))["criteria"]
+    assert even["notes"] == []
+    label[100:160, 0] = 1
+    (part,) = preview(plan, small_data(truth[:, :, None], label, plan))["criteria"]
+    incumbent, candidate = part["models"]
+    difference = (1 if better == "higher" else -1) * (candidate["quality"] - incumbent["quality"])
+    assert abs(difference - candidate["contrast"]) > 0.01
+    (note,) = part["notes"]
+    assert note.startswith(f"Subtracting the numbers above gives {points(difference)} for new.")
+    assert "on items judged for both models (100 for new), weighted by what judge says of the two outputs" in note
+    assert note in preview_text({"criteria": [part], "verdicts": {}}, plan)
 
 
 def test_where_lower_is_better_so_is_the_verdict():
@@ -104,7 +124,16 @@ def test_gates_are_joined_by_the_bound():
 
 @pytest.mark.parametrize(("probability", "told"), [(0.9499, "0.94"), (0.95, "0.95"), (1.0, "0.99"), (0.0, "0.00")])
 def test_a_probability_is_never_told_too_high(probability, told):
-    assert _chance(probability) == told
+    assert rounded_down(probability) == told
+
+
+def test_the_table_and_the_verdict_tell_one_number():
+    plan, rows = small_plan(), {key: 0.1 for key in ROW[2:]}
+    models = [{"model": name, "labels": 9, **rows, "prob_noninferior": 0.5499} for name in plan.model_ids]
+    verdict = _verdict({"correct": 0.5499}, assurance=0.95, reasons=[])
+    text = preview_text({"criteria": [{"criterion": "correct", "margin": 0.03, "models": models, "notes": []}],
+                         "verdicts": {"new": verdict}}, plan)
+    assert text.count("0.54") == 3 and "0.55" not in text
 
 
 def test_too_few_labels_of_the_rarer_kind_ask_for_more():

@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import migration_kit
+from migration_kit.contract.preferences import SIDES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "migration_kit"
@@ -265,13 +266,56 @@ def test_readme_mentions_every_make_target():
     assert not missing
 
 
-def test_the_migration_in_the_readme_is_valid(tmp_path):
+def readme_blocks() -> dict[str, str]:
+    """Name to text of the README's blocks that are tables, plans or parts of a plan."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, text in re.findall(r"^```(?:yaml|csv) (\S+)\n(.*?)^```$", readme, flags=re.M | re.S):
+    return dict(re.findall(r"^```(?:yaml|csv) (\S+)\n(.*?)^```$", readme, flags=re.M | re.S))
+
+
+def test_the_migration_in_the_readme_is_valid(tmp_path):
+    for name, text in readme_blocks().items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     data = migration_kit.load_data(migration_kit.load_plan(tmp_path / "migration.yml"))
     assert data.items["slice"].tolist() == ["amer", "emea"]
     assert data.exclusions.empty
+
+
+def test_what_the_readme_says_of_roles_preferences_raters_and_counts_is_valid(tmp_path):
+    blocks = readme_blocks()
+    plan = blocks["migration.yml"]
+    scores = "[{path: scores.csv, where: {rater_kind: judge}}, {path: labels.csv}, {path: preferences.csv}]"
+    plan = plan.replace("[{path: scores.csv}]", scores).replace("traffic.csv", "traffic-counts.csv")
+    blocks["migration.yml"] = plan[: plan.index("criteria:")] + f"criteria:\n{blocks['criteria']}"
+    for name, text in blocks.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    spec = migration_kit.load_plan(tmp_path / "migration.yml")
+    assert [(one.role, one.weight, one.slice_margin) for one in spec.criteria] == [
+        ("gate", 1.0, 0.10), ("trade-off", 0.5, None)]
+    data = migration_kit.load_data(spec)
+    human = data.scores[data.scores["rater_kind"] == "human"]
+    preferred, correct = (human[human["criterion"] == name] for name in ("preferred", "correct"))
+    assert preferred[["item_id", "side", "value"]].to_numpy().tolist() == [["q1", "left", 1], ["q2", "right", -1]]
+    mirrored = data.exclusions["reason"] == "mirrored row of a preference that stands there already"
+    assert data.exclusions.loc[mirrored, "n"].tolist() == [1]
+    assert correct.groupby("item_id")["rater"].nunique().to_dict() == {"q1": 2, "q2": 1}
+    assert correct.groupby("item_id")["inclusion_prob"].unique().map(list).to_dict() == {"q1": [0.5], "q2": [0.2]}
+    assert data.traffic["count"].tolist() == [1190, 510]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{side}`" in readme for side in SIDES)
+
+
+def test_what_the_readme_says_of_live_requests_is_valid(tmp_path):
+    blocks = readme_blocks()
+    plan = blocks["migration.yml"].replace("scores: [{path: scores.csv}]", "scores: [{path: scores.csv}]\n"
+                                           "  live: [{path: live.csv}]") + blocks["live"]
+    assert "live.csv" in plan
+    for name, text in {**blocks, "migration.yml": plan}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    spec = migration_kit.load_plan(tmp_path / "migration.yml")
+    assert [one.id for one in spec.live_gates] == ["resolved", "seconds"] and spec.stakeholders[0].signs
+    data = migration_kit.load_data(spec)
+    assert data.live["stage"].value_counts().to_dict() == {"shadow": 4, "canary": 3, "anchor": 1}
+    assert data.exclusions.empty and data.notes.empty
 
 
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])

@@ -128,7 +128,7 @@ def test_margins_moved_after_results_were_read_are_disclosed(folder, plan):
 
 def test_data_already_laid_out_are_not_read_again(folder, plan, monkeypatch):
     open_stage(folder, plan, 1)
-    monkeypatch.setattr("migration_kit.run.load_data", lambda plan: pytest.fail("read again"))
+    monkeypatch.setattr("migration_kit.layout.load_data", lambda plan: pytest.fail("read again"))
     open_stage(folder, plan, 1)
 
 

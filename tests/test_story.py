@@ -195,7 +195,8 @@ def test_slices_tell_the_worst_and_those_not_shown(case):
 
 def decision(verdict: str, probability: float, limit: float) -> dict:
     gate = {"margin": 0.05, "slice_margin": None, "probability": probability, "probability_worse": 1 - probability,
-            "mean": 0.01, "lower": -0.02, "upper": 0.04, "smallest_margin": limit, "slices": {"amer": 0.9}}
+            "mean": 0.01, "lower": -0.02, "upper": 0.04, "smallest_margin": limit, "slices": {"amer": 0.9},
+            "labelled": True}
     one = {"verdict": verdict, "probability": probability, "probability_independent": probability,
            "reasons": ["Moved by -1."], "gates": {"correct": gate}, "requirements": {},
            "labels_needed": 100 if verdict == "collect" else None}
@@ -209,7 +210,7 @@ def test_the_verdict_comes_first(case, verdict, head):
     plan = case[0]
     told = story.verdict(decision(verdict, 0.99, 0.01), plan)
     assert told.startswith(f"{head}\n\n**So it is\\.**")
-    assert ("at least 99.0%; the plan asks for 95%" in told) == (verdict == "switch")
+    assert ("the gate correct holds: 99.0%; the plan asks for 95%" in told) == (verdict == "switch")
     reasons = story.reasons(decision(verdict, 0.99, 0.01))
     assert "Moved by −1" in reasons
     assert ("stays in production" in story.conditions(decision(verdict, 0.99, 0.01), plan)) == (verdict != "switch")
@@ -275,7 +276,11 @@ def test_caveats_stand_beside_the_verdict(case):
     assert "99.0% calibrated, and 91.0% by labels alone" in told and "PPI" not in told
     assert "1 check did not pass: sampling \\(correct\\)" in told or "1 check did not pass: sampling (correct)" in told
     kept = story.caveats(decision("keep", 0.5, 0.5), checks.iloc[1:], pd.DataFrame(rows), plan)
-    assert "labels alone" not in kept and "Every check passed" in kept
+    assert "labels alone" not in kept
+    assert kept.endswith("- Every check that could be made passed.\n"
+                         "- 1 check could not be made: labels cover traffic (correct).")
+    fine = story.caveats(decision("keep", 0.5, 0.5), checks.assign(passed=True), pd.DataFrame(rows), plan)
+    assert fine == "- Every check passed."
 
 
 FAMILIES = ("ordinal", "at_least", "normal", "pairwise", "raters", "clusters", "bend")
@@ -370,8 +375,9 @@ def test_agreement_is_read_by_its_interval(case, numbers, said):
 
 def test_single_judgments_are_told_once(case):
     nobody = agreement_rows(np.nan, np.nan, np.nan, outputs=0)
-    told = story.agreement({"a": nobody, "b": nobody}, case[0])
-    assert told.startswith("- On a and b one person judged each output") and "\n" not in told
+    told = story.agreement({"a": nobody, "b": nobody, "correct": nobody}, case[0])
+    assert told.startswith("- On a, b and correct one person judged each output") and "\n" not in told
+    assert story.agreement({}, case[0]) == "- On correct nobody has judged an output yet."
 
 
 def test_severity_names_raters_who_differ(case):

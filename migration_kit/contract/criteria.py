@@ -35,12 +35,15 @@ def check_criteria(plan: Plan, kept: pd.DataFrame, raw: pd.DataFrame, problems: 
         rows = [(plan.metric_criterion(metric, criterion.id), metric) for metric in criterion.metrics]
         _without_rows(plan, criterion, place, with_rows=with_rows, raters=raters, problems=problems)
         have = set(kept["model"].unique())
-        for model in [one for one in plan.model_ids if one in have and with_rows & set(rows)]:
-            if not _has_metric(plan, criterion, model, rows=rows, counts=counts):
-                beside = " beside the incumbent's" if criterion.kind == "pairwise" else ""
-                problems.add(plan.path.name, f"{place}: model {quote(model)} has no row of any metric of criterion "
-                                             f"{quote(criterion.id)} ({listing(criterion.metrics)}){beside}; add its "
-                                             "scores or leave the model out")
+        lost = [one for one in plan.model_ids if one in have and with_rows & set(rows)
+                and not _has_metric(plan, criterion, one, rows=rows, counts=counts)]
+        if criterion.kind == "pairwise":
+            _without_comparison(plan, criterion, place, lost, kept=kept, problems=problems)
+            continue
+        for model in lost:
+            problems.add(plan.path.name, f"{place}: model {quote(model)} has no row of any metric of criterion "
+                                         f"{quote(criterion.id)} ({listing(criterion.metrics)}); add its scores or "
+                                         "leave the model out")
 
 
 def check_requirements(plan: Plan, kept: pd.DataFrame, raw: pd.DataFrame, problems: Problems) -> None:
@@ -77,6 +80,20 @@ def _without_rows(
     for number, metric, under in lost:
         problems.add(plan.path.name, f"{place}.metrics.{number}: metric {quote(metric)} has no row under criterion "
                                      f"{quote(under)}; {_why_no_row(under, metric, raters)}")
+
+
+def _without_comparison(
+    plan: Plan, criterion: CriterionSpec, place: str, lost: list[str], *, kept: pd.DataFrame, problems: Problems
+) -> None:
+    """Note candidates whose metrics neither compare nor stand beside the incumbent's, where labels have opponents."""
+    labels = kept[(kept["rater_kind"] == "human") & (kept["criterion"] == criterion.id)]
+    if not lost or labels["opponent"].isna().any():
+        return
+    models = f"model {quote(lost[0])} has" if len(lost) == 1 else f"models {listing(lost)} have"
+    problems.add(plan.path.name, f"{place}: {models} no row of any metric of criterion {quote(criterion.id)} "
+                                 f"({listing(criterion.metrics)}) beside the incumbent's; name {quote(plan.incumbent)} "
+                                 "as `opponent` in the rows that compare with it, add its scores, or leave the model "
+                                 "out")
 
 
 def _has_metric(

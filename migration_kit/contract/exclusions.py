@@ -1,4 +1,4 @@
-"""What is left out, counted; and what every table with models must hold."""
+"""What is left out, counted, and what is odd yet kept, told; and what every table with models must hold."""
 
 import pandas as pd
 
@@ -6,12 +6,15 @@ from migration_kit.errors import Problems, did_you_mean, listing, quote
 from migration_kit.plan import Plan
 from migration_kit.readers.cells import FILE, ROW, places
 
+NOTE_COLUMNS = ["criterion", "check", "text"]
+
 
 class Exclusions:
-    """Counts what is left out or missing, by table, model and reason."""
+    """Counts what is left out or missing, by table, model and reason; notes what is odd and kept all the same."""
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str, str], int] = {}
+        self.told: list[tuple[str, str, str]] = []
 
     def add(self, table: str, model: str, reason: str, n: int) -> None:
         """Count n rows; model "" is any model."""
@@ -23,11 +26,24 @@ class Exclusions:
         for model, n in rows["model"].value_counts().items():
             self.add(table, str(model), reason, n)
 
+    def note(self, text: str, *, criterion: str = "", check: str = "") -> None:
+        """Tell what is odd and what is done with it; with `check` it is also a failed check of that name."""
+        self.told.append((criterion, check, text))
+
+    def notes(self) -> pd.DataFrame:
+        """Return criterion ("" is any), check ("" is none), text: one row a note."""
+        return no_notes() if not self.told else pd.DataFrame(self.told, columns=NOTE_COLUMNS, dtype="str")
+
     def frame(self) -> pd.DataFrame:
         """Return table, model, reason, n: one row for each."""
         rows = [(*key, n) for key, n in sorted(self.counts.items())]
         frame = pd.DataFrame(rows, columns=["table", "model", "reason", "n"])
         return frame.astype({"table": "str", "model": "str", "reason": "str", "n": "int64"})
+
+
+def no_notes() -> pd.DataFrame:
+    """Return the notes of data in which nothing is odd."""
+    return pd.DataFrame({column: pd.Series(dtype="str") for column in NOTE_COLUMNS})
 
 
 def names_of(frame: pd.DataFrame) -> str:

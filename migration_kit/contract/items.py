@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from migration_kit.contract.exclusions import Exclusions, check_models, names_of, one_row_each
+from migration_kit.contract.oddities import note_unmatched
 from migration_kit.errors import Problems, did_you_mean, listing, quote
 from migration_kit.plan import Plan
 from migration_kit.readers.cells import FILE, ROW, places, row_list
+from migration_kit.wording import counted
 
 SLICE_JOINT = " · "
 NO_SLICE = "all items"
@@ -48,7 +50,8 @@ def check_items(
     for column in plan.slices:
         if column not in items:
             problems.add(place, f"column {quote(column)} is missing, which the plan's slices name"
-                                f"{did_you_mean(column, there)}; found {listing(there, 12)}")
+                                f"{did_you_mean(column, there)}; found {listing(there, 12)}; add or rename it, map it "
+                                f"with data.items.0.columns: {{{column}: ...}}, or leave it out of slices")
         elif (empty := items[column].isna()).any():
             for file, where, rows in places(items, empty):
                 problems.add(file, f"column {quote(column)}, {where}: the item has no slice (item_id "
@@ -61,8 +64,12 @@ def check_items(
                                          f"outputs nor of items{did_you_mean(column, [*beside, *there])}; items "
                                          f"have {listing(there, 12)}")
     if "cluster_id" in items and (empty := items["cluster_id"].isna()).any():
-        for file, where, _ in places(items, empty):
-            problems.add(file, f"column 'cluster_id', {where}: is empty; give every item its cluster or leave it out")
+        for file, where, rows in places(items, empty):
+            others = counted((~empty).sum(), "item has", "items have")
+            problems.add(file, f"column 'cluster_id', {where}: is empty (item_id {listing(rows['item_id'], 3)}) while "
+                               f"{others} one; an item that belongs to no conversation or document is a cluster by "
+                               "itself: give it a cluster_id of its own, such as its item_id, or leave the column out "
+                               "where no items belong together")
     problems.stop()
     named = [items[column] for column in plan.slices]
     items["slice"] = named[0].str.cat(named[1:], sep=SLICE_JOINT) if named else NO_SLICE
@@ -137,10 +144,12 @@ def check_outputs(
     unknown_item = ~raw["item_id"].isin(items["item_id"])
     if unknown_item.all():
         problems.add(names_of(raw), f"none of its item_ids ({listing(raw['item_id'].unique(), 3)}) is in the items "
-                                    f"({listing(items['item_id'], 3)})")
+                                    f"({listing(items['item_id'], 3)}); write them as items does, or say with "
+                                    "data.outputs.0.columns: {item_id: ...} which column holds them")
     out.add("outputs", "", "outside `where`", raw.attrs["outside_where"])
     out.add_rows("outputs", raw[unknown_model], "model not in the plan")
     out.add_rows("outputs", raw[~unknown_model & unknown_item], "item not in items")
+    note_unmatched(plan, raw, ~unknown_model & unknown_item, items=items, out=out)
     kept = raw[~unknown_model & ~unknown_item]
     one_row_each(kept, ["item_id", "model"], problems)
     if not unknown_item.all():

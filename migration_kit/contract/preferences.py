@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from migration_kit.contract.exclusions import Exclusions, names_of
+from migration_kit.contract.repairs import mend_column
 from migration_kit.contract.values import check_losses
 from migration_kit.errors import Problems, listing, quote
 from migration_kit.plan import PREFERENCE_COLUMNS, Plan
@@ -20,6 +21,7 @@ def from_candidates(
     plan: Plan,
     kept: pd.DataFrame,
     *,
+    raw: pd.DataFrame,
     table: str,
     outputs: pd.DataFrame | None,
     problems: Problems,
@@ -31,6 +33,8 @@ def from_candidates(
     ----------
     kept : DataFrame
         Scores or held-out judgments with a value, on the plan's models and items.
+    raw : DataFrame
+        All rows the plan reads, of which these are some.
     outputs : DataFrame or None
         Raw outputs; where each has an `opponent`, human judgments of it that name none take that (and its `side`).
 
@@ -49,11 +53,14 @@ def from_candidates(
         _alone(plan, kept[wrong], problems)
     if not any(one.kind == "pairwise" for one in plan.criteria):
         return kept.drop(columns=list(PREFERENCE_COLUMNS))
-    _without_opponent(plan, kept, compares, table=table, problems=problems)
+    _without_opponent(plan, kept, compares, raw=raw, table=table, problems=problems)
     is_one = compares & kept["opponent"].notna()
     kept = kept.assign(side=_sides(kept, is_one, problems))
     for (under, rater), rows in kept[is_one & (kept["rater_kind"] != "human")].groupby(["criterion", "rater"]):
-        check_losses(plan, rows, f"metric {quote(rater)} of criterion {quote(under)}", table=table, problems=problems)
+        told = any("column 'value'" in line and f"criterion {quote(under)}" in line for line in problems.lines)
+        if not told:
+            check_losses(plan, rows, f"metric {quote(rater)} of criterion {quote(under)}", raw=raw, table=table,
+                         problems=problems, chosen={"criterion": under, "rater": rater})
     against = (kept["model"] == plan.incumbent) ^ (kept["opponent"] == plan.incumbent)
     both = kept["opponent"].isin(plan.model_ids) & against
     out.add_rows(table, kept[is_one & ~both], "preference not between a candidate and the incumbent")
@@ -112,17 +119,22 @@ def _alone(plan: Plan, rows: pd.DataFrame, problems: Problems) -> None:
 
 
 def _without_opponent(
-    plan: Plan, kept: pd.DataFrame, compares: pd.Series, *, table: str, problems: Problems
+    plan: Plan, kept: pd.DataFrame, compares: pd.Series, *, raw: pd.DataFrame, table: str, problems: Problems
 ) -> None:
     """Note human judgments of a pairwise criterion without an opponent, and metrics that name one now and then."""
     lost = compares & kept["opponent"].isna()
     human = kept["rater_kind"] == "human"
     for criterion, rows in kept[lost & human].groupby("criterion", sort=False):
         for file, where, here in places(rows, rows["value"].notna()):
-            number = int(here["_table"].iloc[0])
+            number, chosen = int(here["_table"].iloc[0]), {"criterion": criterion, "rater_kind": "human"}
+            alike = raw[(raw["_table"] == number) & (raw["criterion"] == criterion)]
+            if "opponent" not in alike or alike["opponent"].isna().all():
+                # Metrics that compare lack it, too; those that score outputs score the incumbent's as well.
+                chosen = {"criterion": criterion} if (alike["model"] != plan.incumbent).all() else chosen
+            mend = mend_column(plan, raw, chosen, "opponent", {"value": plan.incumbent}, table=table, number=number)
+            n = f"{len(here)} of {(compares & human & (kept['criterion'] == criterion)).sum()} human judgments"
             problems.add(file, f"column 'opponent', {where}: no opponent for criterion {quote(criterion)}, whose scale "
-                               "is pairwise; name the model the output was compared with, e.g. data."
-                               f"{table}.{number}.columns: {{opponent: {{value: {plan.incumbent}}}}}")
+                               f"is pairwise ({n}); name the model the output was compared with, e.g. {mend}")
     compared = kept[compares & ~human].groupby(["criterion", "rater"], sort=False)["opponent"]
     for under, rater in [name for name, one in compared if one.notna().any() and one.isna().any()]:
         rows = kept[lost & (kept["criterion"] == under) & (kept["rater"] == rater)]

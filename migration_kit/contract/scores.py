@@ -5,8 +5,9 @@ import pandas as pd
 
 from migration_kit.contract.criteria import check_criteria, check_requirements
 from migration_kit.contract.exclusions import Exclusions, check_models, names_of, one_row_each
+from migration_kit.contract.oddities import note_oddities, note_unmatched
 from migration_kit.contract.preferences import KEY, from_candidates
-from migration_kit.contract.values import check_judgments, count_far_outside, keep_values
+from migration_kit.contract.values import check_judgments, keep_values
 from migration_kit.errors import Problems, listing
 from migration_kit.plan import SCORE_COLUMNS, Plan
 
@@ -43,14 +44,14 @@ def check_scores(
     out.add_rows("scores", here[~named & known & auto], "metric not in the plan")
     out.add_rows("scores", here[~named & known & ~auto], "human judgments of a metric's criterion")
     kept = keep_values(plan, here[named], table="scores", problems=problems, out=out)
-    check_judgments(plan, kept, table="scores", problems=problems)
-    kept = from_candidates(plan, kept, table="scores", outputs=outputs, problems=problems, out=out)
+    check_judgments(plan, kept, raw=raw, table="scores", problems=problems)
+    kept = from_candidates(plan, kept, raw=raw, table="scores", outputs=outputs, problems=problems, out=out)
     one_row_each(kept, KEY, problems)
     check_models(plan, _models_of(here), found=_models_of(raw), what="score", problems=problems)
     check_criteria(plan, kept, raw, problems)
     check_requirements(plan, kept, raw, problems)
     problems.stop()
-    count_far_outside(plan, kept, out)
+    note_oddities(plan, kept, out)
     return _tidy(_mean_of_repeats(plan, kept, out))
 
 
@@ -71,8 +72,8 @@ def check_held_out(
     out.add_rows("held_out", here[~human], "not a human judgment")
     out.add_rows("held_out", here[human & ~known], "criterion not in the plan")
     kept = keep_values(plan, here[human & known], table="held_out", problems=problems, out=out)
-    check_judgments(plan, kept, table="held_out", problems=problems)
-    kept = from_candidates(plan, kept, table="held_out", outputs=outputs, problems=problems, out=out)
+    check_judgments(plan, kept, raw=raw, table="held_out", problems=problems)
+    kept = from_candidates(plan, kept, raw=raw, table="held_out", outputs=outputs, problems=problems, out=out)
     one_row_each(kept, KEY, problems)
     if kept.empty:
         problems.add(names_of(raw), "holds no human judgment of the plan's criteria, models and items; "
@@ -128,11 +129,13 @@ def _on_items(
     for number in lost[lost].index:
         rows = raw[raw["_table"] == number]
         problems.add(names_of(rows), f"none of its item_ids ({listing(rows['item_id'].unique(), 3)}) is in the items "
-                                     f"({listing(items['item_id'], 3)})")
+                                     f"({listing(items['item_id'], 3)}); write them as items does, or say with "
+                                     f"data.{table}.{number}.columns: {{item_id: ...}} which column holds them")
     if lost.any():
         problems.stop()
     out.add_rows(table, raw[unknown_model], "model not in the plan")
     out.add_rows(table, raw[~unknown_model & unknown_item], "item not in items")
+    note_unmatched(plan, raw, ~unknown_model & unknown_item, items=items, out=out)
     return raw[~unknown_model & ~unknown_item].reset_index(drop=True)
 
 

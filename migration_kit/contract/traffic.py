@@ -6,7 +6,7 @@ import pandas as pd
 from migration_kit.contract.exclusions import Exclusions, names_of
 from migration_kit.contract.items import SLICE_JOINT
 from migration_kit.errors import Problems, did_you_mean, listing, nearest, quote
-from migration_kit.plan import Plan
+from migration_kit.plan import TRAFFIC_WEIGHTS, Plan
 from migration_kit.readers.cells import ROW, places, row_list
 
 
@@ -20,9 +20,12 @@ def check_traffic(
                              "count": here.to_numpy(dtype=float)})
     place, columns = names_of(raw), raw.attrs["columns"]
     missing = [column for column in plan.slices if column not in raw]
+    spare = [one for one in columns if one not in (*plan.slices, *TRAFFIC_WEIGHTS)]
     for column in missing:
         problems.add(place, f"column {quote(column)} is missing, which the plan's slices name"
-                            f"{did_you_mean(column, columns)}; found {listing(columns, 12)}")
+                            f"{did_you_mean(column, columns)}; found {listing(columns, 12)}; add or rename it, map it "
+                            f"with traffic.columns: {{{column}: {spare[0] if len(spare) == 1 else '...'}}}, or leave "
+                            "it out of slices")
     given = [column for column in ("share", "count") if column in raw]
     if len(given) != 1:
         problems.add(place, f"expected exactly one column of 'share' and 'count', found {listing(given)} "

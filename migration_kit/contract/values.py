@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from migration_kit.contract.exclusions import Exclusions
+from migration_kit.contract.repairs import mend_preferences, scale_for
 from migration_kit.errors import Problems, listing, quote
 from migration_kit.plan import Plan
 from migration_kit.plan_spec import CriterionSpec
@@ -11,9 +12,9 @@ from migration_kit.readers.cells import places
 from migration_kit.readers.table import FOUND, not_a_number
 
 FAR_OUTSIDE = 20
+SLIPS = 0.05
 FEWEST_WITH_SPREAD = 10
 FEWEST_WITHOUT_LOSS = 20
-EXAMPLE = '{value: {from: value, map: {"1": 1, "0.5": 0, "0": -1}}}'
 
 
 def keep_values(
@@ -34,14 +35,18 @@ def keep_values(
     return kept.assign(repeat=repeat.fillna("0"), inclusion_prob=kept.get("inclusion_prob", np.nan))
 
 
-def check_judgments(plan: Plan, kept: pd.DataFrame, *, table: str, problems: Problems) -> None:
+def check_judgments(
+    plan: Plan, kept: pd.DataFrame, *, raw: pd.DataFrame, table: str, problems: Problems
+) -> None:
     """Note human judgments off their scale and odd inclusion probabilities.
 
     Parameters
     ----------
     kept : DataFrame
         Scores or held-out judgments as they came, before preferences are turned round.
-    table : {"scores", "held_out"}
+    raw : DataFrame
+        All rows the plan reads, of which `kept` are some.
+    table : {"scores", "held_out", "live"}
         Held-out judgments may be means, so only the ends of the scale bind them.
     """
     human = kept[kept["rater_kind"] == "human"]
@@ -49,36 +54,18 @@ def check_judgments(plan: Plan, kept: pd.DataFrame, *, table: str, problems: Pro
         rows = human[human["criterion"] == criterion.id]
         off = _off_scale(rows["value"], criterion, means=table == "held_out") & rows[FOUND].isna()
         for file, where, wrong in places(rows, off) if off.any() else ():
+            expected = _expected(plan, criterion, wrong, rows=rows, raw=raw, table=table)
             problems.add(file, f"column 'value', {where}: found {wrong['value'].iloc[0]:g} for criterion "
-                               f"{quote(criterion.id)}, {_expected(criterion, wrong, table)}")
+                               f"{quote(criterion.id)}, {expected}")
         if criterion.kind == "pairwise" and not off.any():
-            check_losses(plan, rows, f"criterion {quote(criterion.id)}", table=table, problems=problems)
-        if table == "scores":
+            check_losses(plan, rows, f"criterion {quote(criterion.id)}", raw=raw, table=table, problems=problems,
+                         chosen={"criterion": criterion.id, "rater_kind": "human"})
+        if table != "held_out":
             _sampled(rows, problems)
     wrong = (kept["inclusion_prob"] <= 0) | (kept["inclusion_prob"] > 1)
     for file, where, rows in places(kept, wrong) if wrong.any() else ():
         problems.add(file, f"column 'inclusion_prob', {where}: found {rows['inclusion_prob'].iloc[0]:g}, expected a "
                            "probability above 0 and up to 1")
-
-
-def count_far_outside(plan: Plan, kept: pd.DataFrame, out: Exclusions) -> None:
-    """Count values far outside the others of their metric, or of a criterion judged without levels; they stay.
-
-    Far is more than 20 interquartile ranges from the median, so that a heavy tail passes and a slip of the keyboard or
-    of a parser does not.
-    """
-    used = {(under, metric): criterion for criterion, metric, under in plan.metric_rows()}
-    free = {one.id for one in plan.criteria if one.kind == "continuous"}
-    for (kind, under, rater), rows in kept.assign(
-        rater=kept["rater"].where(kept["rater_kind"] != "human", "")
-    ).groupby(["rater_kind", "criterion", "rater"], sort=False):
-        if kind == "human" and under in free:
-            what = f"human judgment of {under!r}"
-        elif kind != "human" and (under, rater) in used:
-            what = f"metric {rater!r} of {used[under, rater]!r}"
-        else:
-            continue
-        out.add_rows("scores", rows[far_outside(rows["value"].to_numpy(dtype=float))], f"{what} far outside, kept")
 
 
 def far_outside(values: np.ndarray) -> np.ndarray:
@@ -98,8 +85,11 @@ def far_outside(values: np.ndarray) -> np.ndarray:
     return np.abs(values - median) > FAR_OUTSIDE * spread
 
 
-def check_losses(plan: Plan, rows: pd.DataFrame, what: str, *, table: str, problems: Problems) -> None:
-    """Note preferences of which none is a loss: their 0 would be read as a tie.
+def check_losses(
+    plan: Plan, rows: pd.DataFrame, what: str, *, raw: pd.DataFrame, chosen: dict[str, str], table: str,
+    problems: Problems,
+) -> None:
+    """Note preferences of which none is a loss: their 0 would be read as a tie, their 1 of 1 to 3 as a win.
 
     Parameters
     ----------
@@ -107,9 +97,13 @@ def check_losses(plan: Plan, rows: pd.DataFrame, what: str, *, table: str, probl
         The preferences of one rater or criterion as they came. A plan that maps some value to -1 is believed.
     what : str
         Whose they are, for the message.
+    raw : DataFrame
+        All rows the plan reads.
+    chosen : dict
+        The columns by which these rows are told apart from others, and what they hold.
     """
     value = rows["value"]
-    if len(value) < FEWEST_WITHOUT_LOSS or (value < 0).any() or not ((value == 0) | (value % 1 != 0)).any():
+    if len(value) < FEWEST_WITHOUT_LOSS or (value < 0).any() or (value == 1).all():
         return
     for number, here in rows.groupby("_table", sort=True):
         spec = getattr(plan.data, table)[int(number)]
@@ -117,9 +111,10 @@ def check_losses(plan: Plan, rows: pd.DataFrame, what: str, *, table: str, probl
         if any(-1 in one.values() for one in maps):
             continue
         file = next(places(here, here["value"].notna()))[0]
+        mend = mend_preferences(plan, raw, chosen, table=table, number=int(number))
+        tie = ', or where 0 is a tie, the same with map: {"1": 1, "0": 0, "-1": -1}' if value.isin([0, 1]).all() else ""
         problems.add(file, f"column 'value': {what} is pairwise, and none of {len(value)} preferences is below 0, a "
-                           f"loss; expected 1 won, 0 tie, -1 lost: map it, e.g. data.{table}.{number}.columns: "
-                           f'{EXAMPLE}, or where 0 is a tie, map: {{"1": 1, "0": 0, "-1": -1}}')
+                           f"loss; expected 1 won, 0 tie, -1 lost; {mend}{tie}")
 
 
 def _off_scale(values: pd.Series, criterion: CriterionSpec, *, means: bool) -> pd.Series:
@@ -130,27 +125,34 @@ def _off_scale(values: pd.Series, criterion: CriterionSpec, *, means: bool) -> p
     return ~values.isin(criterion.levels)
 
 
-def _expected(criterion: CriterionSpec, wrong: pd.DataFrame, table: str) -> str:
-    low, high = criterion.levels[0], criterion.levels[-1]
+def _expected(
+    plan: Plan, criterion: CriterionSpec, wrong: pd.DataFrame, *, rows: pd.DataFrame, raw: pd.DataFrame, table: str
+) -> str:
+    low, high, number = criterion.levels[0], criterion.levels[-1], int(wrong["_table"].iloc[0])
     if table == "held_out":
-        return f"expected {low:g} to {high:g} (scale {criterion.kind})"
-    if criterion.kind == "binary":
-        return "expected 0 or 1 (scale binary)"
+        return (f"expected {low:g} to {high:g} (scale {criterion.kind}); held-out judgments stand on the same scale as "
+                "the others")
     if criterion.kind == "pairwise":
-        number = int(wrong["_table"].iloc[0])
-        return ("expected 1 where `model` won, 0 for a tie, -1 where it lost (scale pairwise); map other values, e.g. "
-                f"data.{table}.{number}.columns: {EXAMPLE}")
-    between = wrong["value"].between(low, high).any()
-    hint = "; give one row a rater instead of their mean, or use scale: continuous" if between else ""
-    return f"expected a whole level from {low:g} to {high:g} (scale ordinal){hint}"
+        mend = mend_preferences(plan, raw, {"criterion": criterion.id, "rater_kind": "human"}, table=table,
+                                number=number)
+        return f"expected 1 where `model` won, 0 for a tie, -1 where it lost (scale pairwise); {mend}"
+    asked = "0 or 1" if criterion.kind == "binary" else f"a whole level from {low:g} to {high:g}"
+    expected = f"expected {asked} (scale {criterion.kind})"
+    if wrong["value"].between(low, high).any():
+        return f"{expected}; give one row a rater instead of their mean, or use scale: continuous"
+    if len(wrong) < SLIPS * len(rows):
+        return f"{expected}; correct the value or leave the cell empty"
+    margin = ", with the margin in that unit" if criterion.margin else ""
+    return f"{expected}; use {scale_for(rows['value'])}{margin}, or map the values in data.{table}.{number}.columns"
 
 
 def _sampled(rows: pd.DataFrame, problems: Problems) -> None:
     given = rows["inclusion_prob"].notna()
     if given.any() and not given.all():
         for file, where, _ in places(rows, ~given):
-            problems.add(file, f"column 'inclusion_prob', {where}: is empty while other human judgments of criterion "
-                               f"{quote(rows['criterion'].iloc[0])} have one; expected all or none")
+            problems.add(file, f"column 'inclusion_prob', {where}: is empty while {given.sum()} other human judgments "
+                               f"of criterion {quote(rows['criterion'].iloc[0])} have one; expected all or none: write "
+                               "the probability with which the item was chosen, 1 where it was chosen for certain")
     differ = rows[given].groupby(["item_id", "model"])["inclusion_prob"].nunique() > 1
     for item, model in differ[differ].index[:3]:
         here = rows[(rows["item_id"] == item) & (rows["model"] == model)]

@@ -15,7 +15,7 @@ from migration_kit.figures.canvas import (
     picture,
     styled,
 )
-from migration_kit.figures.panels import forest
+from migration_kit.figures.panels import forest, nothing
 from migration_kit.metric_units import metrics_in_unit
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import Unit, amount, flip_words, level, listed, percent, share, short, unit_of
@@ -107,8 +107,12 @@ def raw(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec, features:
 def flips(counts: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Picture:
     """Answers that a candidate loses and gains, by metric and by people, from `overview.flips`."""
     total = counts[(counts["slice"] == "all") & (counts["n"] > 0)]
+    if total.empty:
+        figure = nothing()
+        figure.alt_text = figure.caption = f"Answers that flip on {criterion.id}: 0 items have two answers to compare."
+        return figure
     sources = list(dict.fromkeys(total["by"]))
-    figure, axes = picture(0.9 + 0.36 * len(plan.candidates) * max(len(sources), 1), rows=max(len(sources), 1))
+    figure, axes = picture(0.9 + 0.36 * len(plan.candidates) * len(sources), rows=len(sources))
     shade = colours(plan.model_ids, incumbent=plan.incumbent)
     told = []
     for here, by in zip(axes, sources, strict=False):

@@ -46,7 +46,7 @@ def forest(
         Largest loss accepted: drawn as a line, what lies beyond it is shaded.
     """
     if not sum(map(len, panels.values())):
-        return _nothing()
+        return nothing()
     columns = min(columns, len(panels))
     grid = math.ceil(len(panels) / columns)
     longest = max(len(rows) for rows in panels.values())
@@ -70,7 +70,8 @@ def forest(
     return figure
 
 
-def _nothing() -> Picture:
+def nothing() -> Picture:
+    """A figure that says there is nothing to show."""
     figure, (axes,) = picture(0.8)
     axes.set_axis_off()
     axes.text(0, 0.5, "There is nothing to show here.", color=SOFT, va="center")

@@ -64,11 +64,15 @@ def read_scores(specs: Sequence[TableSpec], folder: Path, *, kind: str = "scores
 
 
 def stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put tables of one kind one under the other; `_table` is the number of the table a row comes from."""
+    """Put tables of one kind one under the other; `_table` is the number of the table a row comes from.
+
+    `attrs["tables"]` holds the attributes of each.
+    """
     stacked = pd.concat([frame.assign(_table=number) for number, frame in enumerate(frames)], ignore_index=True)
     stacked.attrs = {
         "outside_where": outside_where(frames),
         "columns": list(dict.fromkeys(column for frame in frames for column in frame.attrs["columns"])),
+        "tables": [frame.attrs for frame in frames],
     }
     return stacked
 

@@ -10,11 +10,14 @@ import pandas as pd
 from migration_kit.errors import InputError, Problems, did_you_mean, listing, nearest, quote
 from migration_kit.plan import (
     ITEM_COLUMNS,
+    LIVE_COLUMNS,
+    LIVE_REQUIRED,
     OUTPUT_COLUMNS,
     PREFERENCE_COLUMNS,
     RATER_KINDS,
     SCORE_COLUMNS,
     SCORE_REQUIRED,
+    TRAFFIC_WEIGHTS,
 )
 from migration_kit.plan_spec import ColumnSpec, TableSpec
 from migration_kit.plan_types import scalar_text
@@ -26,9 +29,11 @@ _TEXTS = frozenset({"text", "rationale", "source"})
 LARGEST = 1e15
 _OPTIONAL = frozenset({"repeat", "cluster_id", *PREFERENCE_COLUMNS})
 _IDS = frozenset({"item_id", "model", "criterion", "rater", "rater_kind", *_OPTIONAL})
-_NEEDED = {"items": ("item_id",), "outputs": ("item_id", "model"), "traffic": ()}
+_NEEDED = {"items": ("item_id",), "outputs": ("item_id", "model"), "traffic": (), "live": LIVE_REQUIRED,
+           "scores": SCORE_REQUIRED, "held_out": SCORE_REQUIRED}
+_BY_VALUES = frozenset({"criterion", "rater", "rater_kind", "value"})
 _KNOWN = {"items": ITEM_COLUMNS, "outputs": (*OUTPUT_COLUMNS, *PREFERENCE_COLUMNS),
-          "scores": SCORE_COLUMNS, "held_out": SCORE_COLUMNS}
+          "scores": SCORE_COLUMNS, "held_out": SCORE_COLUMNS, "live": LIVE_COLUMNS}
 
 
 def read_table(
@@ -47,7 +52,7 @@ def read_table(
     spec : TableSpec
     folder : Path
         Where relative paths start.
-    kind : {"items", "scores", "outputs", "held_out", "traffic"}
+    kind : {"items", "scores", "outputs", "held_out", "live", "traffic"}
     known : sequence of str, optional
         Columns to take when they are there; default the kit's own columns of this kind.
     numeric : collection of str
@@ -114,9 +119,14 @@ def _check_columns(source: Source, spec: TableSpec, *, known: Sequence[str], kin
             problems.add(source.name, f"column {quote(column)} (asked for by {place}) is not in the file"
                                       f"{did_you_mean(column, source.columns)}; it has {listing(source.columns, 12)}")
     missing = [column for column in _needed(spec, kind) if column not in spec.columns and column not in source.columns]
-    if kind in ("scores", "held_out", "traffic") and not spec.columns and not spec.values:
+    # A slice that traffic lacks is told later, and the column in its place is the same mistake.
+    lacks = kind == "traffic" and not {*known} - {*TRAFFIC_WEIGHTS} <= {*source.columns}
+    if kind in ("scores", "held_out", "live", "traffic") and not spec.columns and not spec.values and not lacks:
         for column in source.columns:
             if column in known or column in spec.where:
+                continue
+            if column == "cluster_id":
+                problems.add(source.name, f"column {quote(column)} belongs in items, one value an item; put it there")
                 continue
             meant = nearest(column, [*missing, *(one for one in known if one not in source.columns)])
             missing = [one for one in missing if one != meant]
@@ -130,9 +140,7 @@ def _check_columns(source: Source, spec: TableSpec, *, known: Sequence[str], kin
 
 
 def _needed(spec: TableSpec, kind: str) -> tuple[str, ...]:
-    if kind in ("scores", "held_out"):
-        return ("item_id", "model") if spec.values else SCORE_REQUIRED
-    return _NEEDED[kind]
+    return tuple(one for one in _NEEDED[kind] if not spec.values or one not in _BY_VALUES)
 
 
 def _head(source: Source, path: str) -> str:
@@ -179,7 +187,7 @@ def _long(
     problems = Problems()
     base = pd.DataFrame({FILE: source.name, ROW: source.rows})
     base[FILE] = base[FILE].astype("str")
-    wide = {"criterion", "rater", "rater_kind", "value"} if spec.values else set()
+    wide = _BY_VALUES if spec.values else ()
     for target in known:
         asked = spec.columns.get(target)
         if target in wide or (asked is None and target not in source.columns):
@@ -211,6 +219,7 @@ def _mapped(source: Source, asked: ColumnSpec, *, place: str, problems: Problems
         return cells
     text = as_ids(cells)[0]
     folded = text.where(~text.str.lower().isin(["true", "false"]), text.str.lower())
+    folded = folded.map(lambda cell: cell if cell in asked.map else _plain_number(cell), na_action="ignore")
     unknown = text.notna() & ~folded.isin(list(asked.map))
     if unknown.any():
         at = pd.DataFrame({FILE: source.name, ROW: source.rows, "cell": text})
@@ -220,6 +229,12 @@ def _mapped(source: Source, asked: ColumnSpec, *, place: str, problems: Problems
                                f"{place}.map does not name{did_you_mean(values[0], asked.map)}; "
                                f"expected one of {listing(asked.map, 12)}")
     return pd.Series([asked.map.get(one) if isinstance(one, str) else None for one in folded], dtype=object)
+
+
+def _plain_number(cell: str) -> str:
+    """Write 1.0, as tables with gaps hold it, as 1; other cells stay."""
+    number = _number(cell)
+    return cell if number is None or not math.isfinite(number) else scalar_text(number)
 
 
 def _put(frame: pd.DataFrame, target: str, cells: pd.Series, *, numbers: set[str], problems: Problems) -> None:
@@ -270,7 +285,8 @@ def _check_ids(frame: pd.DataFrame, kind: str, problems: Problems) -> None:
     for column in {"traffic": ()}.get(kind, sorted(_IDS & set(frame) - _OPTIONAL)):
         empty = frame[column].isna()
         for file, where, _ in places(frame, empty) if empty.any() else ():
-            problems.add(file, f"column {quote(column)}, {where}: is empty; every row of {kind} needs it")
+            hint = ": a name for the person or the metric, any one where the person is not known" * (column == "rater")
+            problems.add(file, f"column {quote(column)}, {where}: is empty; every row of {kind} needs it{hint}")
     if "rater_kind" in frame:
         wrong = frame["rater_kind"].notna() & ~frame["rater_kind"].isin(RATER_KINDS)
         for file, where, rows in places(frame, wrong) if wrong.any() else ():

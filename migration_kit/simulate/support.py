@@ -1,4 +1,4 @@
-"""The support assistant: six regions, four candidates, and a truth that is exact."""
+"""The support assistant: six regions, five candidates, and a truth that is exact."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from migration_kit.errors import InputError
-from migration_kit.simulate.pairs import LATENT_CORRELATION, draw_latent, draw_verdicts, score_rows
+from migration_kit.simulate.pairs import LATENT_CORRELATION, draw_latent, score_rows
 from migration_kit.simulate.support_design import (
+    FIRST_DRAWN,
     SUPPORT_METRICS,
     SUPPORT_MODELS,
     SUPPORT_REGIONS,
     SUPPORT_WEAK,
     SupportMetric,
+    by_model,
+    metric_values,
 )
+from migration_kit.simulate.support_live import draw_live, live_truth
 from migration_kit.simulate.support_opinions import (
     OPINION_METRICS,
     opinion_metric_means,
@@ -35,7 +39,8 @@ class Simulation:
     positive contrast is better than the incumbent, also where a lower value is better. ``metric_truth`` is exact for
     every metric that gives verdicts, grades or preferences, under traffic: ``criterion, metric, model,
     true_positive_rate, false_positive_rate, mean, contrast``, where ``mean`` is what the metric says by itself and only
-    verdicts have the two rates.
+    verdicts have the two rates. ``live`` are shadow, canary and anchor rows, ``live_truth`` what is true of them:
+    `support_live.live_truth`.
     """
 
     items: pd.DataFrame
@@ -45,10 +50,12 @@ class Simulation:
     held_out: pd.DataFrame
     truth: pd.DataFrame
     metric_truth: pd.DataFrame
+    live: pd.DataFrame
+    live_truth: pd.DataFrame
 
 
-def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> Simulation:
-    """Draw the support assistant: six regions, an incumbent, four candidates, five criteria, format and latency.
+def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600, live_seed: int = 0) -> Simulation:
+    """Draw the support assistant: six regions, an incumbent, five candidates, five criteria, format and latency.
 
     A refused output is never correct: both follow the same latent difficulty, from opposite ends. Satisfaction (1 to 5,
     a panel of four) and preference against the incumbent follow difficulty and manner together.
@@ -63,6 +70,8 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
         Items drawn at random whose outputs people judged for the gates, the same for all models; satisfaction and
         preference are judged on some of them. With the same seed, fewer labels are a subset of more, and everything
         else stays equal.
+    live_seed : int
+        With the same seed, another one gives other live requests and leaves the rest equal.
 
     Raises
     ------
@@ -73,11 +82,12 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
         raise InputError(f"n_labels is {n_labels}; choose from 1 to n_items = {n_items}")
     models, regions, traffic = list(SUPPORT_MODELS.index), SUPPORT_REGIONS.index, SUPPORT_REGIONS["traffic"]
     rates, shape = support_rates(), (n_items, len(models))
-    streams = iter(np.random.default_rng(seed).spawn(13 + len(SUPPORT_METRICS)))
+    root = np.random.default_rng(seed)
+    streams, later = (iter(root.spawn(n + len(SUPPORT_METRICS))) for n in (13, 10))
+    live = iter(np.random.default_rng([seed, live_seed]).spawn(20 + len(SUPPORT_METRICS)))
 
     region = next(streams).choice(len(regions), size=n_items, p=SUPPORT_REGIONS["test"])
-    answer, hardness = draw_latent(*shape, rng=next(streams))
-    manner, _ = draw_latent(*shape, rng=next(streams))
+    (answer, hardness), (manner, _) = (_latent(shape, next(streams), next(later)) for _ in range(2))
     truth = {
         "correct": answer < ndtri(rates["correct"].T[region]),
         "refusal": -answer < ndtri(rates["refusal"].T[region]),
@@ -85,21 +95,24 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
     }
     order = next(streams).permutation(n_items)
     labelled = np.sort(order[:n_labels])
-    valid = next(streams).random(shape) < SUPPORT_MODELS["format_ok"].to_numpy()
-    seconds = np.exp(next(streams).standard_normal(shape) * SUPPORT_MODELS["latency_spread"].to_numpy())
+
+    def normal() -> np.ndarray:
+        return by_model(lambda rng, which: rng.standard_normal(answer[:, which].shape), (next(streams), next(later)))
+
+    uniform = by_model(lambda rng, which: rng.random(answer[:, which].shape), (next(streams), next(later)))
+    valid = uniform < SUPPORT_MODELS["format_ok"].to_numpy()
+    seconds = np.exp(normal() * SUPPORT_MODELS["latency_spread"].to_numpy())
     seconds = (seconds * SUPPORT_MODELS["latency_median"].to_numpy()).round(3)
-    length = np.exp(0.15 * hardness[:, None] + 0.3 * next(streams).standard_normal(shape))
+    length = np.exp(0.15 * hardness[:, None] + 0.3 * normal())
     chars = (length * SUPPORT_MODELS["chars"].to_numpy()).round().astype(int)
 
     item_id = np.array([f"i{k:05d}" for k in range(1, n_items + 1)])
     scores, people = [], {"rater": "support_lead", "rater_kind": "human"}
     for name, metric in SUPPORT_METRICS.items():
-        y, rng = truth[metric.criterion], next(streams)
-        if metric.score:
-            values = ndtr(np.where(y, metric.level, metric.other) + 0.7 * rng.standard_normal(shape)).round(2)
-        else:
-            false_positive = ndtr(ndtri(metric.other) + hardness[:, None] * metric.misled)
-            values = draw_verdicts(y, np.array(metric.level), false_positive, rng=rng)
+        values = by_model(
+            lambda rng, which, one=metric: metric_values(one, truth[one.criterion][:, which], hardness, rng=rng,
+                                                         models=which),
+            (next(streams), next(later)))
         made_by = {"rater": name, "rater_kind": metric.rater_kind}
         scores.append(score_rows(item_id, models, values, criterion=metric.criterion, **made_by))
     scores += [
@@ -109,7 +122,8 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
     ]
     held_out = [score_rows(item_id, models, y, criterion=c, **people) for c, y in truth.items()]
     seen = satisfaction_seen(rates, region, answer=answer, manner=manner)
-    opinions, kept_aside = opinion_tables(item_id, seen, order, n_labels=n_labels, streams=streams)
+    opinions, kept_aside = opinion_tables(item_id, seen, order, n_labels=n_labels, streams=streams, later=later)
+    scores = pd.concat([*scores, *opinions], ignore_index=True)
     metric_truth = [_metric_truth(name, m, rates[m.criterion]) for name, m in SUPPORT_METRICS.items() if not m.score]
     return Simulation(
         items=pd.DataFrame({"item_id": item_id, "region": regions.to_numpy()[region]}),
@@ -120,12 +134,24 @@ def simulate_support(seed: int, *, n_items: int = 2000, n_labels: int = 600) -> 
                 "output_chars": chars.T.ravel(),
             }
         ),
-        scores=pd.concat([*scores, *opinions], ignore_index=True),
+        scores=scores,
         traffic=pd.DataFrame({"region": regions, "share": traffic.to_numpy()}),
         held_out=pd.concat([*held_out, *kept_aside], ignore_index=True),
         truth=_support_truth(rates),
         metric_truth=pd.concat([*metric_truth, _opinion_metric_truth(rates)], ignore_index=True),
+        live=draw_live(rates, item_id=item_id, truth=truth, hardness=hardness, scores=scores, streams=live),
+        live_truth=live_truth(rates),
     )
+
+
+def _latent(
+    shape: tuple[int, int], first: np.random.Generator, later: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw latent difficulty (item, model) and hardness (item,); models that came later from their own stream."""
+    latent, hardness = draw_latent(shape[0], FIRST_DRAWN, rng=first)
+    own = later.standard_normal((shape[0], shape[1] - FIRST_DRAWN))
+    more = np.sqrt(LATENT_CORRELATION) * hardness[:, None] + np.sqrt(1 - LATENT_CORRELATION) * own
+    return np.concatenate([latent, more], axis=1), hardness
 
 
 def support_rates() -> dict[str, np.ndarray]:

@@ -14,11 +14,13 @@ from scipy.special import ndtr, ndtri
 
 from migration_kit.simulate.pairs import score_rows
 from migration_kit.simulate.support_design import (
+    FIRST_DRAWN,
     SUPPORT_MODELS,
     SUPPORT_PANELS,
     SUPPORT_SEEN,
     SUPPORT_SEVERITY,
     Panel,
+    by_model,
 )
 
 MODELS = list(SUPPORT_MODELS.index)
@@ -39,7 +41,8 @@ def satisfaction_seen(
 
 
 def opinion_tables(
-    item_id: np.ndarray, seen: np.ndarray, order: np.ndarray, *, n_labels: int, streams: Iterator[np.random.Generator]
+    item_id: np.ndarray, seen: np.ndarray, order: np.ndarray, *, n_labels: int, streams: Iterator[np.random.Generator],
+    later: Iterator[np.random.Generator],
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """Draw judges' and people's opinions.
 
@@ -53,8 +56,8 @@ def opinion_tables(
     n_labels : int
         Items labelled for the gates: half of them are labelled for satisfaction, a tenth by three people, and five
         twelfths for preference.
-    streams : iterator of Generator
-        Six are taken.
+    streams, later : iterator of Generator
+        Six are taken, and five for the models that came later.
 
     Returns
     -------
@@ -64,8 +67,10 @@ def opinion_tables(
     people = np.array(list(SUPPORT_SEVERITY))
     turn = next(streams).permuted(np.tile(np.arange(len(people)), (len(item_id), 1)), axis=1)
     judge, panel = SUPPORT_PANELS["satisfaction_judge"], SUPPORT_PANELS["satisfaction"]
-    graded = _grade(seen + judge.favour + judge.noise * next(streams).standard_normal(seen.shape), judge)
-    own = panel.noise * next(streams).standard_normal((*seen.shape, len(people)))
+    noise = by_model(lambda rng, which: rng.standard_normal(seen[:, which].shape), (next(streams), next(later)))
+    graded = _grade(seen + judge.favour + judge.noise * noise, judge)
+    own = panel.noise * by_model(lambda rng, which: rng.standard_normal((*seen[:, which].shape, len(people))),
+                                 (next(streams), next(later)))
     said = _grade(seen[:, :, None] + list(SUPPORT_SEVERITY.values()) + own, panel)
 
     def judged(which: np.ndarray, place: int) -> pd.DataFrame:
@@ -75,8 +80,9 @@ def opinion_tables(
         return rows.assign(rater=np.tile(people[rater], len(MODELS)))
 
     once, thrice, compared = (np.sort(order[: max(1, round(share * n_labels))]) for share in (1 / 2, 1 / 10, 5 / 12))
-    by_judge = _preferences(seen, SUPPORT_PANELS["preference_judge"], next(streams), sides := next(streams))
-    by_people = _preferences(seen, SUPPORT_PANELS["preference"], next(streams), sides)
+    felt, sides = ((next(streams), next(later)) for _ in range(2))
+    by_judge = _preferences(seen, SUPPORT_PANELS["preference_judge"], felt, sides)
+    by_people = _preferences(seen, SUPPORT_PANELS["preference"], (next(streams), next(later)), sides)
     judges = {"criterion": "preference", "rater": "preference_judge", "rater_kind": "judge"}
     asked = {"criterion": "preference", "rater": people[turn[:, 0]], "rater_kind": "human"}
     scores = [
@@ -134,12 +140,17 @@ def _net_wins(ahead: np.ndarray, panel: Panel, *, side: float) -> np.ndarray:
 
 
 def _preferences(
-    seen: np.ndarray, panel: Panel, noise: np.random.Generator, sides: np.random.Generator
+    seen: np.ndarray,
+    panel: Panel,
+    noise: tuple[np.random.Generator, np.random.Generator],
+    sides: tuple[np.random.Generator, np.random.Generator],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw win, tie or loss of every candidate, dims (item, candidate), and where its output stood, −½ or ½."""
     gap = seen[:, 1:] - seen[:, :1] + np.array(panel.favour[1:]) - panel.favour[0]
-    side = sides.choice([-0.5, 0.5], size=gap.shape)
-    felt = gap + panel.lean * side + panel.noise * noise.standard_normal(gap.shape)
+    first = FIRST_DRAWN - 1
+    side = by_model(lambda rng, which: rng.choice([-0.5, 0.5], size=gap[:, which].shape), sides, first=first)
+    own = by_model(lambda rng, which: rng.standard_normal(gap[:, which].shape), noise, first=first)
+    felt = gap + panel.lean * side + panel.noise * own
     return (felt > panel.cuts[0]).astype(int) - (felt < -panel.cuts[0]), side
 
 

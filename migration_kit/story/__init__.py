@@ -1,10 +1,23 @@
 """Sentences computed from results; each function returns Markdown as `Said`, names in it escaped."""
 
+from migration_kit.story import live as live
+from migration_kit.story import shadow as shadow
+from migration_kit.story.choice import (
+    elimination,
+    forced,
+    history,
+    losses,
+    people,
+    sign_off,
+    stakeholders,
+    utilities,
+)
 from migration_kit.story.data import (
     baseline,
     flips,
     flow,
     heading,
+    judged,
     margins,
     mix,
     question,
@@ -15,7 +28,15 @@ from migration_kit.story.data import (
 )
 from migration_kit.story.model import model
 from migration_kit.story.results import checks, contrast, methods, quality, sensitivity, slices, traffic_shift
-from migration_kit.story.trust import agreement, metric_trust, metric_worth, more_raters, reliability, severity
+from migration_kit.story.trust import (
+    agreement,
+    metric_agreement,
+    metric_trust,
+    metric_worth,
+    more_raters,
+    reliability,
+    severity,
+)
 from migration_kit.story.verdict import (
     alarms,
     caveats,
@@ -34,9 +55,10 @@ from migration_kit.story.verdict import (
 )
 
 __all__ = [
-    "agreement", "alarms", "baseline", "caveats", "checks", "conditions", "contrast", "flip_points", "flips", "flow",
-    "heading", "held_out", "held_out_heading", "joint", "limits", "margins", "margins_needed", "methods",
-    "metric_trust", "metric_worth", "mix", "model", "more_raters", "quality", "question", "raters", "raw", "reasons",
-    "reliability", "requirements", "sampling", "sensitivity", "severity", "slices", "source", "stakes", "traffic_shift",
-    "verdict", "weights",
+    "agreement", "alarms", "baseline", "caveats", "checks", "conditions", "contrast", "elimination", "flip_points",
+    "flips", "flow", "forced", "heading", "held_out", "held_out_heading", "history", "joint", "judged", "limits",
+    "losses", "margins", "margins_needed", "methods", "metric_agreement", "metric_trust", "metric_worth", "mix",
+    "model", "more_raters", "people", "quality", "question", "raters", "raw", "reasons", "reliability", "requirements",
+    "sampling", "sensitivity", "severity", "sign_off", "slices", "source", "stakeholders", "stakes", "traffic_shift",
+    "utilities", "verdict", "weights",
 ]

@@ -1,6 +1,7 @@
 """Sentences of stages 01 and 02: the question, the data, the incumbent, requirements, raw metrics."""
 
 import pandas as pd
+import xarray as xr
 
 from migration_kit.data import EvalData
 from migration_kit.plan import CriterionSpec, Plan
@@ -25,6 +26,16 @@ NOTICEABLE = 0.05
 def heading(criterion: CriterionSpec) -> Said:
     """A heading for what follows on one criterion."""
     return Said(f"### {safe(criterion.id)}")
+
+
+def judged(features: dict[str, xr.Dataset]) -> Said:
+    """Which criteria people have judged, and that nothing is known of the others; from the features of each."""
+    none = [safe(name) for name, one in features.items() if not one.sizes["judgment"]]
+    if not none:
+        return Said("People have judged outputs on every criterion.")
+    return Said(f"**Nobody has judged an output on {listed(none)}.** What people would say there is not known, so no "
+                f"result below is about {'it' if len(none) == 1 else 'them'}; until people have judged some, the "
+                "verdict on every candidate that meets the requirements is `collect`.")
 
 
 def question(plan: Plan) -> Said:
@@ -106,20 +117,26 @@ def mix(slices: pd.DataFrame) -> Said:
 
 def flow(counts: pd.DataFrame, data: EvalData) -> Said:
     """How much of the test set has metrics and labels, and what was left out."""
-    told = []
+    told, nobody = [], []
     for criterion, part in counts.groupby("criterion", sort=False):
         low, high = part["judged"].min(), part["judged"].max()
         n = counted(high, "output") if low == high else f"{amount(low)} to {counted(high, 'output')}"
-        told.append(f"People judged {n} of each model on {safe(criterion)}.")
+        if high:
+            told.append(f"People judged {n} of each model on {safe(criterion)}.")
+        else:
+            nobody.append(safe(criterion))
         short = part[part["complete"] < part["items"]]
         if len(short):
             worst = short.loc[short["complete"].idxmin()]
             told.append(f"{counted(worst['items'] - worst['complete'], 'output')} of {safe(worst['model'])} lack a "
                         "metric, the most of any model.")
+    if nobody:
+        told.append(f"Nobody has judged an output on {listed(nobody)}.")
     chance = data.scores.loc[data.scores["rater_kind"] == "human", "inclusion_prob"].fillna(1.0)
-    told.append("Every item counts as equally likely to have been chosen for judging." if chance.nunique() < 2 else
-                f"Items were chosen for judging with probabilities from {percent(chance.min())} to "
-                f"{percent(chance.max())}, which the estimates allow for.")
+    if len(chance):
+        told.append("Every item counts as equally likely to have been chosen for judging." if chance.nunique() < 2 else
+                    f"Items were chosen for judging with probabilities from {percent(chance.min())} to "
+                    f"{percent(chance.max())}, which the estimates allow for.")
     kept_out = int(data.exclusions["n"].sum()) if len(data.exclusions) else 0
     told.append(f"{counted(kept_out, 'row')} left out or missing; the table says why." if kept_out
                 else "Nothing was left out and nothing is missing.")
@@ -204,6 +221,9 @@ def flips(counts: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
                          f"{net} on balance")
         told.append(f"- {safe(model)}: {'; '.join(parts)}." if parts else
                     f"- {safe(model)}: no item has an answer to compare.")
+    if not (total["by"] == "people").any():
+        told.append("- What people would call lost and gained is not known: they have not judged an item for both "
+                    "models.")
     worst = counts[(counts["by"] == "people") & (counts["slice"] != "all") & (counts["n"] > 0)]
     if len(worst):
         net = (worst["gained"] - worst["lost"]) / worst["n"]

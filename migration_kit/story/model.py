@@ -16,7 +16,9 @@ def model(plan: Plan, features: dict[str, xr.Dataset]) -> Said:
     features : dict
         Criterion to its features, whose attributes say what was found in the data: bends, clusters, uneven labels.
     """
-    told = [f"- **{safe(one.id)}**: {_family(one)} {_inputs(one, features[one.id])}{_effects(features[one.id])}"
+    told = [f"- **{safe(one.id)}**: " + (
+            f"{_family(one)} {_inputs(one, features[one.id])}{_effects(features[one.id])}"
+            if features[one.id].sizes["judgment"] else "nobody has judged an output, so no model is fitted.")
             for one in plan.criteria]
     return Said("\n".join(told))
 

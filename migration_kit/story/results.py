@@ -5,10 +5,14 @@ import pandas as pd
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import Said, Unit, asked, chance, counted, fixed, level, listed, safe, unit_of, unknown
 
+GUESS = "A guess, because nobody has judged outputs of both models: "
+
 
 def quality(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """The incumbent's quality and the best and worst candidate's; rows of one layer."""
     mine = _rows(rows, criterion, quantity="quality").set_index("model")["mean"]
+    if mine.empty:
+        return _nobody(criterion)
     if mine.isna().any():
         return Said(f"The quality of {listed([safe(name) for name in mine.index[mine.isna()]])} on "
                     f"{safe(criterion.id)} is not known.")
@@ -16,14 +20,43 @@ def quality(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     unit = unit_of(criterion)
     ranked = [f"{safe(model)} {unit.quality(value)}{' (incumbent)' if model == plan.incumbent else ''}"
               for model, value in order.items()]
-    return Said(f"From best to worst on {safe(criterion.id)}, {unit.noun}: {listed(ranked)}.")
+    return Said(f"From best to worst on {safe(criterion.id)}, {unit.noun}: {listed(ranked)}."
+                f"{_guesses(rows, plan, criterion)}")
 
 
 def contrast(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """One sentence a candidate: contrast, interval, probability of losing more than the margin; rows of one layer."""
-    mine = _rows(rows, criterion, quantity="contrast").set_index("model")
-    told = [f"- {contrast_sentence(model, mine.loc[model], plan, criterion)}" for model in plan.candidates]
+    mine, lead = _rows(rows, criterion, quantity="contrast").set_index("model"), _leads(rows, plan, criterion)
+    if mine.empty:
+        return _nobody(criterion)
+    told = [f"- {lead[model]}{contrast_sentence(model, mine.loc[model], plan, criterion)}"
+            for model in plan.candidates]
     return Said("\n".join(told))
+
+
+def unjudged(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> set[str]:
+    """Models without labels of a criterion, whose numbers are guesses; of preferences candidates only."""
+    mine = _rows(rows, criterion, quantity="quality")
+    models = plan.candidates if criterion.kind == "pairwise" else plan.model_ids
+    return set(mine.loc[(mine["n_labels"] == 0) & mine["model"].isin(models), "model"])
+
+
+def _leads(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> dict[str, str]:
+    """What goes before a candidate's contrast: nothing, or that it is a guess."""
+    guessed = unjudged(rows, plan, criterion)
+    return {model: GUESS if {model, plan.incumbent} & guessed else "" for model in plan.candidates}
+
+
+def _guesses(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> str:
+    """Name the models nobody judged; "" for none."""
+    found = unjudged(rows, plan, criterion)
+    names = listed([safe(model) for model in plan.model_ids if model in found])
+    return (f" Nobody has judged an output of {names}: {'its' if len(found) == 1 else 'their'} numbers are guesses "
+            "from metrics and priors.") if found else ""
+
+
+def _nobody(criterion: CriterionSpec) -> Said:
+    return Said(f"Nobody has judged an output on {safe(criterion.id)}, so nothing is known.")
 
 
 def contrast_sentence(model: str, row: pd.Series, plan: Plan, criterion: CriterionSpec) -> str:
@@ -61,6 +94,8 @@ def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """How much calibration narrows the interval, and which raw metrics point the other way; rows of one layer."""
     rows = rows[(rows["criterion"] == criterion.id) & (rows["slice"] == "all") & (rows["quantity"] == "contrast")]
     told, unit = [], unit_of(criterion)
+    if not (rows["method"] == "calibrated").any():
+        return _nobody(criterion)
     for model in plan.candidates:
         mine = rows[rows["model"] == model]
         own = mine[mine["method"] == "calibrated"].iloc[0]
@@ -83,16 +118,19 @@ def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
 
 def slices(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """The worst slice of every candidate, and slices that miss the slice assurance; rows of one layer."""
+    lead = _leads(rows, plan, criterion)
     rows = rows[(rows["criterion"] == criterion.id) & (rows["method"] == "calibrated")
                 & (rows["quantity"] == "contrast") & (rows["slice"] != "all") & rows["mean"].notna()]
     told, unit = [], unit_of(criterion)
+    if rows.empty:
+        return _nobody(criterion)
     for model in plan.candidates:
         mine = rows[rows["model"] == model]
         if len(mine) < 2:
             return Said("There is one slice only: nothing to tell apart.")
         worst = mine.loc[mine["mean"].idxmin()]
-        text = (f"- {safe(model)} fares worst in {safe(worst['slice'])}: {unit.change(worst['mean'], unit=True)} "
-                f"({unit.span(worst['lower'], worst['upper'])}).")
+        text = (f"- {lead[model]}{safe(model)} fares worst in {safe(worst['slice'])}: "
+                f"{unit.change(worst['mean'], unit=True)} ({unit.span(worst['lower'], worst['upper'])}).")
         if criterion.slice_margin is not None:
             short = mine[~(mine["prob_noninferior"] >= plan.decision.slice_assurance)]
             margin, wanted = unit.size(criterion.slice_margin), asked(plan.decision.slice_assurance)
@@ -106,19 +144,23 @@ def slices(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
 def traffic_shift(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """How production's mix of slices moves each contrast."""
     wide = _rows(rows, criterion, quantity="contrast").pivot(index="model", columns="layer", values="mean")
-    told, unit = [], unit_of(criterion)
+    told, unit, lead = [], unit_of(criterion), _leads(rows, plan, criterion)
+    if wide.empty:
+        return _nobody(criterion)
     for model in plan.candidates:
         offline, traffic = wide.loc[model, "offline"], wide.loc[model, "traffic"]
         shown = not rounds_away(offline, unit) and not rounds_away(traffic, unit)
         turned = " Its sign turns." if offline * traffic < 0 and shown else ""
-        told.append(f"- {safe(model)}: {unit.change(offline)} in the test set, {unit.change(traffic)} under production "
-                    f"traffic, a shift of {unit.change(traffic - offline, unit=True)}.{turned}"
+        told.append(f"- {lead[model]}{safe(model)}: {unit.change(offline)} in the test set, {unit.change(traffic)} "
+                    f"under production traffic, a shift of {unit.change(traffic - offline, unit=True)}.{turned}"
                     if not unknown(offline) and not unknown(traffic) else f"- {safe(model)}: not known.")
     return Said("\n".join(told))
 
 
 def checks(found: pd.DataFrame) -> Said:
     """How many checks passed, and which did not."""
+    if found.empty:
+        return Said("There is nothing to check, because nobody has judged an output.")
     passed = found["passed"].fillna(False).astype(bool)
     failed, open_ = found[~passed & found["passed"].notna()], found[found["passed"].isna()]
     told = [f"{passed.sum()} of {counted(len(found), 'check')} passed."]

@@ -29,7 +29,8 @@ def metric_trust(errors: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> 
     spread = (errors["true_positive"] - errors["false_positive"]).fillna(errors["rank_correlation"])
     worth = spread.abs().groupby(errors["metric"], sort=False).mean().dropna()
     if worth.empty:
-        return Said(f"How far the metrics of {safe(criterion.id)} can be trusted is not known.")
+        return Said(f"How far the metrics of {safe(criterion.id)} can be trusted is not known: nobody has judged an "
+                    "output.")
     best, least = worth.idxmax(), worth.idxmin()
     told = [f"{safe(best)} tells most about what people say"]
     told[0] += f", {safe(least)} least." if best != least else "; it is the only metric."
@@ -52,9 +53,16 @@ def metric_trust(errors: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> 
 def metric_worth(worth: pd.DataFrame, criterion: CriterionSpec) -> Said:
     """How much narrower metrics make the interval, which one does most, and which add nothing."""
     unit, told = unit_of(criterion), []
+    if not worth["n_labels"].any():
+        return Said(f"What a metric is worth on {safe(criterion.id)} is not known: people have not judged an item for "
+                    "both models.")
     for model, mine in worth.groupby("model", sort=False):
         by_use = mine.set_index("use")
         none, every = by_use.loc[["none"]].iloc[0], by_use.loc[["all"]].iloc[0]
+        if not none["n_labels"]:
+            told.append(f"- {safe(model)}: nobody has judged an item for both it and the incumbent, so what a metric "
+                        "is worth is not known.")
+            continue
         if unknown(none["width"]) or unknown(every["width"]):
             told.append(f"- {safe(model)}: too few labels, or all alike, to tell what a metric is worth.")
             continue
@@ -75,7 +83,7 @@ def metric_worth(worth: pd.DataFrame, criterion: CriterionSpec) -> Said:
 
 
 def agreement(found: dict[str, pd.DataFrame], plan: Plan) -> Said:
-    """Whether raters agree on each criterion, from `agreement.agreement`."""
+    """Whether raters agree on each criterion, from `agreement.agreement` of those that have judgments."""
     told, single = [], []
     for name, one in found.items():
         total = one[one["model"] == "all"].iloc[0]
@@ -96,6 +104,8 @@ def agreement(found: dict[str, pd.DataFrame], plan: Plan) -> Said:
     if single:
         told.append(f"- On {listed(single)} one person judged each output: whether people agree is not known, and one "
                     "rater's word stands for that of any.")
+    if nobody := [safe(one.id) for one in plan.criteria if one.id not in found]:
+        told.append(f"- On {listed(nobody)} nobody has judged an output yet.")
     return Said("\n".join(told))
 
 
@@ -111,7 +121,8 @@ def severity(raters: pd.DataFrame, criterion: CriterionSpec) -> Said:
     if not names:
         return Said(f"No rater is shown to judge differently from the others; the largest difference is "
                     f"{unit.size(most['difference'])} ({safe(most['rater'])}).")
-    return Said(f"On shared outputs {listed(names)} {'differs' if len(names) == 1 else 'differ'} from the others.")
+    return Said(f"On shared outputs {listed(names)} {'differs' if len(names) == 1 else 'differ'} from the others; the "
+                "check *raters agree* says whether that is much.")
 
 
 def more_raters(found: pd.DataFrame, criterion: CriterionSpec) -> Said:
@@ -131,6 +142,9 @@ def more_raters(found: pd.DataFrame, criterion: CriterionSpec) -> Said:
 
 def reliability(groups: pd.DataFrame, criterion: CriterionSpec) -> Said:
     """Whether predicted and judged scores agree."""
+    if groups.empty:
+        return Said(f"On {safe(criterion.id)} nobody has judged an output, so there is nothing to hold predictions "
+                    "against.")
     outside = int(((groups["judged"] < groups["lower"]) | (groups["judged"] > groups["upper"])).sum())
     return Said(f"On {safe(criterion.id)} {outside} of {counted(len(groups), 'group')} "
                 f"{'lies' if outside == 1 else 'lie'} outside the interval that the calibration model expects; about "
@@ -145,3 +159,18 @@ def _unlike(primary: pd.DataFrame, plan: Plan, what: str, prefix: str, text: str
     apart = [f"{show(row[what])} {'for' if prefix == 'rc' else 'of'} {safe(model)}" for model, row in others.iterrows()
              if row[low] > own[high] or row[high] < own[low]]
     return text.format(listed(apart), show(own[what])) if apart else ""
+
+
+def metric_agreement(found: pd.DataFrame, criterion: CriterionSpec) -> Said:
+    """Which metrics agree with people less than people do with each other, from `agreement.metrics_as_raters`."""
+    told = []
+    for row in found.itertuples():
+        text = f"- {safe(row.metric)} and a person: α {fixed(row.alpha)}"
+        if unknown(row.people):
+            told.append(f"{text}; no output was judged by two people, so nothing says how well people agree.")
+            continue
+        verdict = ("the metric agrees with people less than people do with each other" if row.gap_upper < 0 else
+                   "the metric agrees with people better than people do with each other" if row.gap_lower > 0 else
+                   "the two cannot be told apart")
+        told.append(f"{text}, two people: α {fixed(row.people)}; {verdict}.")
+    return Said("\n".join(told))

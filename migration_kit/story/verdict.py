@@ -21,13 +21,14 @@ def verdict(decision: dict, plan: Plan) -> Said:
     what = {"switch": f"to {safe(decision['candidate'])}", "keep": safe(plan.incumbent), "collect": "more labels"}
     told = f"## {WORDS[decision['verdict']]} {what[decision['verdict']]}\n\n**{safe(decision['sentence'])}**"
     if decision["probability"] is not None:
-        told += (f"\n\nProbability that all gates hold together: {at_least(decision['probability'])}; the plan "
-                 f"asks for {asked(plan.decision.assurance)}.")
+        held = (f"all gates hold together: {at_least(decision['probability'])}" if len(plan.gates) > 1 else
+                f"the gate {safe(plan.gates[0].id)} holds: {chance(decision['probability'])}")
+        told += f"\n\nProbability that {held}; the plan asks for {asked(plan.decision.assurance)}."
     return Said(told)
 
 
 def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan: Plan) -> Said:
-    """What stands behind a verdict: the gates by methods that lean on less, and the checks that failed."""
+    """What stands behind a verdict: the gates by methods that lean on less, checks that failed or could not be made."""
     told, chosen = [], decision["candidate"]
     rows = estimates[(estimates["quantity"] == "contrast") & (estimates["slice"] == "all")
                      & (estimates["model"] == chosen)]
@@ -39,9 +40,12 @@ def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan:
             told.append(f"- {safe(gate.id)}: the probability that {safe(chosen)} loses no more than "
                         f"{unit_of(gate).size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and "
                         f"{listed(others)}. The others lean on the labels more.")
-    failed = checks[checks["passed"].eq(False).fillna(False)]
+    failed, open_ = checks[checks["passed"].eq(False).fillna(False)], checks[checks["passed"].isna()]
     told.append(f"- {counted(len(failed), 'check')} did not pass: {listed(by_name(failed))}. What each means stands "
-                "under *The model and its checks*." if len(failed) else "- Every check passed or could not be made.")
+                "under *The model and its checks*." if len(failed) else
+                "- Every check that could be made passed." if len(open_) else "- Every check passed.")
+    if len(open_):
+        told.append(f"- {counted(len(open_), 'check')} could not be made: {listed(by_name(open_))}.")
     return Said("\n".join(told))
 
 
@@ -58,15 +62,23 @@ def joint(decision: dict, plan: Plan) -> Said:
     """How the probability of all gates together is formed."""
     if len(plan.gates) == 1:
         return Said(f"There is one gate, {safe(plan.gates[0].id)}: its probability is the one that counts.")
+    open_ = [safe(model) for model, one in decision["candidates"].items() if unknown(one["probability"])]
     told = [f"{safe(model)} {at_least(one['probability'])} ({chance(one['probability_independent'])} if the "
-            "gates were independent)" for model, one in decision["candidates"].items()]
-    return Said(f"The {len(plan.gates)} gates are fitted apart, so nothing is known about their dependence and the "
-                "probability that all hold is a lower bound, 1 minus the sum of the probabilities that one fails: "
-                f"{listed(told)}.")
+            "gates were independent)" for model, one in decision["candidates"].items()
+            if not unknown(one["probability"])]
+    said = [f"The {len(plan.gates)} gates are fitted apart, so nothing is known about their dependence and the "
+            "probability that all hold is a lower bound, 1 minus the sum of the probabilities that one fails: "
+            f"{listed(told)}."] if told else []
+    if open_:
+        said.append(f"The probability that all gates hold is not known for {listed(open_)}, because a gate has no "
+                    "labels of both models.")
+    return Said(" ".join(said))
 
 
 def alarms(decision: dict) -> Said:
     """Metrics that would have misled."""
+    if not any(gate["labelled"] for one in decision["candidates"].values() for gate in one["gates"].values()):
+        return Said("There is no calibrated contrast to hold a metric against.")
     if not decision["alarms"]:
         return Said("No metric says with a probability of 95% or more the opposite of the calibrated contrast.")
     return Said("\n".join(f"- {safe(minus(alarm))}" for alarm in decision["alarms"]))
@@ -97,7 +109,7 @@ def conditions(decision: dict, plan: Plan) -> Said:
     if short:
         told.append(f"- Watch {listed(short)}: losing less than the slice margin is not shown there with "
                     f"{asked(plan.decision.assurance)}, only with the slice assurance.")
-    if decision["verdict"] != "switch":
+    if decision["verdict"] != "switch" and not decision.get("forced"):
         told.append(f"- Until then {safe(plan.incumbent)} stays in production.")
     return Said("\n".join(told))
 
@@ -109,7 +121,9 @@ def margins_needed(decision: dict, plan: Plan) -> Said:
         for name, gate in one["gates"].items():
             limit, margin, where = gate["smallest_margin"], gate["margin"], f"- {safe(model)} on {safe(name)}"
             unit = unit_of(plan.criterion(name))
-            if gate["probability"] >= plan.decision.assurance:
+            if not gate["labelled"]:
+                told.append(f"{where} cannot be told without labels of both models.")
+            elif gate["probability"] >= plan.decision.assurance:
                 holding += 1
             elif limit > margin:
                 told.append(f"{where} would hold from a margin of {unit.size(limit)} on; the plan accepts "
@@ -139,10 +153,14 @@ def flip_points(decision: dict) -> Said:
 def weights(rows: pd.DataFrame, plan: Plan) -> Said:
     """Weighted and unweighted contrast of every candidate on every gate, from estimates of both layers."""
     rows = rows[(rows["slice"] == "all") & (rows["quantity"] == "contrast") & (rows["method"] == "calibrated")]
+    known = set(rows["criterion"])
     wide = rows.pivot(index=["criterion", "model"], columns="layer", values="mean")
     told = []
     for gate in plan.gates:
         unit = unit_of(gate)
+        if gate.id not in known:
+            told.append(f"- Contrast on {safe(gate.id)}: not known, because nobody has judged an output.")
+            continue
         parts = [f"{safe(model)} {unit.change(wide.loc[(gate.id, model), 'traffic'])} weighted by traffic and "
                  f"{unit.change(wide.loc[(gate.id, model), 'offline'])} in the test set as it is"
                  for model in plan.candidates]
@@ -164,6 +182,9 @@ def limits(features: dict[str, xr.Dataset]) -> Said:
     for name, one in features.items():
         item = one["judged_item"].to_numpy()
         several = one["judged_rater"].to_pandas().groupby([item, one["judged_model"].to_numpy()]).nunique().gt(1).sum()
+        if not len(item):
+            told.append(f"- Human judgments: none on {safe(name)}, so nothing is known of it.")
+            continue
         told.append(f"- Human judgments: {counted(len(set(item)), 'item')} on {safe(name)}, " + (
             f"{counted(int(several), 'output')} by more than one rater." if several else
             "one judgment an output. Agreement between raters was not measured."))

@@ -1,5 +1,17 @@
 """One function a table; each returns a great_tables `GT` whose every cell is shown letter by letter."""
 
+from migration_kit.tables import live as live
+from migration_kit.tables import shadow as shadow
+from migration_kit.tables.choice import (
+    elimination,
+    forced,
+    history,
+    losses,
+    people,
+    sign_off,
+    stakeholders,
+    utilities,
+)
 from migration_kit.tables.data import criteria, exclusions, flips, flow, metrics, models, raw, requirements
 from migration_kit.tables.results import (
     checks,
@@ -10,14 +22,14 @@ from migration_kit.tables.results import (
     methods,
     priors,
     provenance,
-    sign_off,
     slices,
     verdicts,
 )
-from migration_kit.tables.trust import agreement, metric_trust, metric_worth, more_raters, severity
+from migration_kit.tables.trust import agreement, metric_agreement, metric_trust, metric_worth, more_raters, severity
 
 __all__ = [
-    "agreement", "checks", "criteria", "estimates", "exclusions", "flip_points", "flips", "flow", "held_out",
-    "margins_needed", "methods", "metric_trust", "metric_worth", "metrics", "models", "more_raters", "priors",
-    "provenance", "raw", "requirements", "severity", "sign_off", "slices", "verdicts",
+    "agreement", "checks", "criteria", "elimination", "estimates", "exclusions", "flip_points", "flips", "flow",
+    "forced", "held_out", "history", "losses", "margins_needed", "methods", "metric_agreement", "metric_trust",
+    "metric_worth", "metrics", "models", "more_raters", "people", "priors", "provenance", "raw", "requirements",
+    "severity", "sign_off", "slices", "stakeholders", "utilities", "verdicts",
 ]

@@ -75,8 +75,16 @@ def flow(counts: pd.DataFrame, plan: Plan, *, outcomes: bool) -> GT:
     return grid([("model", NAME), ("items", NUMBER), ("with a metric", NUMBER), ("with every metric", NUMBER),
                  ("judged by people", NUMBER), *([("judgments", NUMBER)] if several else []), *said], rows,
                 title="From the test set to the judgments, in outputs", groups=groups,
-                note="As judged: the mean of the judged outputs, not weighted by traffic. Better and worse side: of "
-                     "the middle of the scale, yes and no where people say one of the two." if outcomes else "")
+                note="As judged: the mean of the judged outputs, not weighted by traffic. Better and worse side: "
+                     f"{_sides(plan)}." if outcomes else "")
+
+
+def _sides(plan: Plan) -> str:
+    """What parts the better from the worse side, for the scales a plan has."""
+    parts = {"binary": "yes and no where people say one of the two", "pairwise": "won and lost where people compare",
+             "ordinal": "of the middle of the scale where people give levels",
+             "continuous": "of the median over all models where people give a number"}
+    return "; ".join(text for kind, text in parts.items() if kind in {one.kind for one in plan.criteria})
 
 
 def exclusions(data: EvalData) -> GT:

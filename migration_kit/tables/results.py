@@ -8,7 +8,20 @@ from migration_kit.metric_units import metrics_in_unit
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.priors import prior_table
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid, mark
-from migration_kit.wording import DASH, Unit, amount, asked, chance, fixed, level, minus, share, unit_of, unknown
+from migration_kit.wording import (
+    DASH,
+    Unit,
+    amount,
+    asked,
+    chance,
+    fixed,
+    level,
+    listed,
+    minus,
+    share,
+    unit_of,
+    unknown,
+)
 
 METHODS = {
     "calibrated": "calibrated (decides)", "corrected": "corrected by residuals", "ppi": "PPI++ on the primary metric",
@@ -23,6 +36,8 @@ def estimates(rows: pd.DataFrame, plan: Plan) -> GT:
     cells, groups = [], []
     for criterion in plan.criteria:
         mine = rows[rows["criterion"] == criterion.id].set_index(["quantity", "model"])
+        if mine.empty:
+            continue
         unit, asks = unit_of(criterion), f", margin {unit_of(criterion).size(criterion.margin)}"
         for model in plan.model_ids:
             quality = mine.loc[("quality", model)]
@@ -33,11 +48,12 @@ def estimates(rows: pd.DataFrame, plan: Plan) -> GT:
                           DASH if delta is None else chance(delta["prob_noninferior"]), amount(quality["n_labels"])])
             groups.append(f"{criterion.id}: {unit.noun}, contrast {_in(unit)} "
                           f"({criterion.role}{asks if criterion.margin else ''})")
-    what = level(plan.sampling.interval)
+    what, guesses = level(plan.sampling.interval), (rows.loc[rows["quantity"] == "quality", "n_labels"] == 0).any()
     return grid([("model", NAME), ("quality", NUMBER), (what, TEXT), ("contrast", NUMBER), (what, TEXT),
                  ("non-inferior", NUMBER), ("labels", NUMBER)], cells,
                 title="Calibrated quality and contrast with the incumbent", groups=groups,
-                note="A positive contrast is better. Non-inferior: probability of losing less than the margin.")
+                note="A positive contrast is better. Non-inferior: probability of losing less than the margin."
+                + (" With 0 labels, a guess from metrics and priors." if guesses else ""))
 
 
 def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec, features: xr.Dataset) -> GT:
@@ -62,7 +78,7 @@ def slices(rows: pd.DataFrame, plan: Plan, *, most: int = 12) -> GT:
     """Contrasts by slice over all candidates and criteria, worst first; rows of one layer."""
     rows = rows[(rows["method"] == "calibrated") & (rows["quantity"] == "contrast") & (rows["slice"] != "all")]
     # Criteria have units of their own: what is worst is told in margins.
-    step = rows["criterion"].map(lambda name: _step(plan.criterion(name)))
+    step = rows["criterion"].map(lambda name: _step(plan.criterion(name))).astype(float)
     rows = rows.assign(place=rows["mean"] / step).sort_values("place", kind="stable")
     cells = []
     for row in rows.head(most).itertuples():
@@ -98,26 +114,28 @@ def priors() -> GT:
 
 def verdicts(decision: dict, plan: Plan) -> GT:
     """Each candidate's verdict with the probabilities it rests on; from `decision.json`."""
-    rows = []
+    rows, several = [], len(plan.gates) > 1
     for model, one in decision["candidates"].items():
         statuses = list(one["requirements"].values())
-        met = f"{statuses.count('pass')} of {len(statuses)}" if statuses else DASH
-        rows.append([model, one["verdict"], met,
-                     *(f"{_change(plan, name, gate['mean'])}; {chance(gate['probability'])}"
-                       for name, gate in one["gates"].items()),
-                     chance(one["probability"]), amount(one["labels_needed"]) if one["labels_needed"] else DASH])
+        met = [f"{statuses.count('pass')} of {len(statuses)}"] if plan.requirements else []
+        rows.append([model, one["verdict"], *met, *(_gate(plan, name, gate) for name, gate in one["gates"].items()),
+                     *([chance(one["probability"])] if several else []),
+                     amount(one["labels_needed"]) if one["labels_needed"] else DASH])
     gates = [f"{gate.id} (margin {unit_of(gate).size(gate.margin)})" for gate in plan.gates]
-    return grid([("candidate", NAME), ("verdict", NAME), ("requirements met", NUMBER), *((g, TEXT) for g in gates),
-                 ("all gates hold, at least", NUMBER), ("labels still needed", NUMBER)], rows,
-                title="Verdict on each candidate",
-                note="For each gate: contrast; probability that the loss is smaller than the margin. "
-                     f"Asked of all gates together: {asked(plan.decision.assurance)}.")
+    return grid([("candidate", NAME), ("verdict", NAME), *([("requirements met", NUMBER)] if plan.requirements else []),
+                 *((g, TEXT) for g in gates), *([("all gates hold, at least", NUMBER)] if several else []),
+                 ("labels still needed", NUMBER)], rows, title="Verdict on each candidate",
+                note="For each gate: contrast; probability that the loss is smaller than the margin. Asked of "
+                     f"{'all gates together' if several else 'the gate'}: {asked(plan.decision.assurance)}."
+                     + _joined(decision))
 
 
 def margins_needed(decision: dict, plan: Plan) -> GT:
     """The margin from which on each gate would hold; from `decision.json`."""
     rows = [
-        [model, name, unit_of(plan.criterion(name)).size(gate["margin"]), _smallest(gate, plan.criterion(name)),
+        [model, name, unit_of(plan.criterion(name)).size(gate["margin"]),
+         _smallest(gate, plan.criterion(name)) if gate["labelled"] else DASH,
+         "has no labels of both models" if not gate["labelled"] else
          "holds" if gate["probability"] >= plan.decision.assurance else "does not hold yet"]
         for model, one in decision["candidates"].items() for name, gate in one["gates"].items()
     ]
@@ -173,17 +191,17 @@ def provenance(manifest: dict) -> GT:
     return grid([("what", NAME), ("value", TEXT)], rows, title="This run")
 
 
-def sign_off(plan: Plan) -> GT:
-    """Empty lines to sign on paper."""
-    blank = " " * 24
-    owner = plan.decision.owner or "decides"
-    return grid([("role", NAME), ("name", TEXT), ("date", TEXT), ("decision", TEXT), ("signature", TEXT)],
-                [[role, blank, blank, blank, blank] for role in (owner, "evaluation", "risk", "operations")],
-                title="Sign-off", note="Bound to the plan and data digests of this run.")
+def _gate(plan: Plan, criterion: str, gate: dict) -> str:
+    if unknown(gate["probability"]):
+        return "nobody judged it"
+    told = f"{unit_of(plan.criterion(criterion)).change(gate['mean'], unit=True)}; {chance(gate['probability'])}"
+    return told if gate["labelled"] else f"{told} (a guess, no labels of both models)"
 
 
-def _change(plan: Plan, criterion: str, value: float) -> str:
-    return unit_of(plan.criterion(criterion)).change(value, unit=True)
+def _joined(decision: dict) -> str:
+    """Name the candidates whose numbers are not those of the test set alone."""
+    live = [model for model, one in decision["candidates"].items() if one.get("live")]
+    return f" Of {listed(live)} test set and live requests are joined." if live else ""
 
 
 def _level(point: dict, value: float, plan: Plan) -> str:

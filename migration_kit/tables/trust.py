@@ -59,6 +59,18 @@ def agreement(found: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> GT:
                      "tentative ones.")
 
 
+def metric_agreement(found: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> GT:
+    """Metrics on the raters' scale beside the raters, from `agreement.metrics_as_raters`."""
+    rows = [[row.metric, amount(row.outputs), fixed(row.alpha), _ends(row.lower, row.upper), fixed(row.people),
+             _ends(row.people_lower, row.people_upper), _ends(row.gap_lower, row.gap_upper)]
+            for row in found.itertuples()]
+    what = level(plan.sampling.interval)
+    return grid([("metric", NAME), ("outputs", NUMBER), ("α with a person", NUMBER), (what, TEXT),
+                 ("α of two people", NUMBER), (what, TEXT), ("difference", TEXT)], rows,
+                title=f"Metrics as if they were raters, on {criterion.id}",
+                note="A difference whose interval lies below 0: the metric agrees less with people than people do.")
+
+
 def severity(raters: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> GT:
     """How each rater differs from the others on the same outputs, from `raters.severity`."""
     unit = unit_of(criterion)

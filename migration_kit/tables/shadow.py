@@ -1,0 +1,41 @@
+"""Tables of the shadow: the gap between test set and live requests, metrics on the anchor set."""
+
+import pandas as pd
+from great_tables import GT
+
+from migration_kit.plan import Plan
+from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid
+from migration_kit.wording import DASH, amount, chance, level, share, signed_number, unit_of
+
+
+def transport(gaps: pd.DataFrame, plan: Plan, *, by_slice: bool = False) -> GT:
+    """Gap and live contrast of every candidate and criterion, in total or by slice; from `transport_gap`."""
+    rows = gaps[(gaps["slice"] != "all") == by_slice]
+    cells, groups = [], []
+    for row in rows.itertuples():
+        criterion = plan.criterion(row.criterion)
+        unit = unit_of(criterion)
+        where = [row.slice] if by_slice else []
+        unjudged = pd.isna(row.shadow)
+        cells.append([row.model, *where, unit.change(row.offline), DASH if unjudged else unit.change(row.shadow),
+                      DASH if unjudged else f"{unit.change(row.gap)} ({unit.span(row.gap_lower, row.gap_upper)})",
+                      chance(row.beyond), unit.change(row.joint), unit.span(row.joint_lower, row.joint_upper),
+                      amount(row.n_labels)])
+        groups.append(f"{row.criterion}: {unit.contrast_axis}")
+    columns = [("candidate", NAME), *([("slice", NAME)] if by_slice else []), ("promised", NUMBER),
+               ("shown live", NUMBER), ("gap", TEXT), ("gap beyond margin", NUMBER), ("live contrast", NUMBER),
+               (level(plan.sampling.interval), TEXT), ("judged live", NUMBER)]
+    return grid(columns, cells, title="From the test set to live requests", groups=groups,
+                note="Gap: shown live minus promised, drawn towards 0 by what the plan expects of it. Live contrast: "
+                     "both sources joined; it decides.")
+
+
+def anchors(drift: pd.DataFrame, plan: Plan) -> GT:
+    """Metrics run again on frozen outputs, from `drift.anchor_drift`."""
+    cells = [[row.metric, row.model, amount(row.n), signed_number(row.shift),
+              f"{signed_number(row.lower)} to {signed_number(row.upper)}", share(row.same)]
+             for row in drift.itertuples()]
+    return grid([("metric", NAME), ("outputs of", NAME), ("n", NUMBER), ("shift", NUMBER),
+                 (level(plan.sampling.interval), TEXT), ("same value", NUMBER)], cells,
+                title="Metrics run again on frozen outputs", groups=drift["criterion"].tolist(),
+                note="Shift: now minus then, in standard deviations of the metric on the test set.")

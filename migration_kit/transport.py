@@ -1,0 +1,210 @@
+"""Does what the test set promised hold on live requests? Offline and shadow evidence joined through their gap.
+
+Both models answer the same live requests (shadow), so the same calibration gives a contrast Δ on the same scale. It may
+differ from the test set's by a gap δ, Δ_shadow = Δ_offline + δ with δ ~ Normal(0, scale²); only through δ does offline
+evidence enter the live posterior. Posteriors of the two are taken as normal, which gives closed forms.
+"""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import ndtr
+
+from migration_kit.checks import CheckResult
+from migration_kit.estimands import TOTAL
+from migration_kit.gates import contrasts
+from migration_kit.intervals import NORMAL
+from migration_kit.plan import CriterionSpec, Plan
+from migration_kit.wording import chance, unit_of
+
+HOLDS_LIVE = "holds on live requests"
+FLAGGED_AT = 0.8
+SDS_IN_RANGE = 4.0
+GAP_COLUMNS = (
+    "criterion", "model", "slice", "offline", "offline_sd", "shadow", "shadow_sd", "gap", "gap_sd", "gap_lower",
+    "gap_upper", "margin", "prior_beyond", "beyond", "joint", "joint_sd", "joint_lower", "joint_upper",
+    "prob_noninferior", "n_labels", "covered", "flagged")
+
+
+def gap_scale(plan: Plan, features: xr.Dataset) -> float:
+    """Standard deviation of δ in the unit of the criterion: the plan's share of what its scale can show.
+
+    For rates that is the share itself; for mean scores a share of the range of the scale; for continuous criteria of
+    four standard deviations of the labels, which hold nearly all of them.
+    """
+    spec = plan.criterion(features.attrs["criterion"])
+    if spec.in_points:
+        return plan.transport_scale
+    if spec.levels:
+        return plan.transport_scale * (spec.levels[-1] - spec.levels[0])
+    return plan.transport_scale * SDS_IN_RANGE * float(features.attrs["spread"])
+
+
+def shadow_gaps(
+    offline: dict[str, xr.Dataset], features: dict[str, xr.Dataset], plan: Plan, *, shadow: dict[str, xr.Dataset],
+    shadow_features: dict[str, xr.Dataset],
+) -> pd.DataFrame:
+    """Return `transport_gap` of every criterion that people judged on live requests; may be empty.
+
+    Parameters
+    ----------
+    offline, features : dict of Dataset
+        Criterion to quality draws under the plan's traffic and to features, of the test set; a criterion without draws
+        promises nothing.
+    shadow, shadow_features : dict of Dataset
+        The same of the shadow.
+    """
+    tables = []
+    for name, draws in shadow.items():
+        if name not in offline:
+            continue
+        label = shadow_features[name]["label"]
+        judged = pd.Series(label.notnull().sum("item").to_numpy(), index=label["model"].to_numpy())
+        tables.append(transport_gap(offline[name], draws, features[name], plan, scale=gap_scale(plan, features[name]),
+                                    labels=judged))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(GAP_COLUMNS))
+
+
+def transport_gap(
+    offline: xr.Dataset, shadow: xr.Dataset, features: xr.Dataset, plan: Plan, *, scale: float, labels: pd.Series
+) -> pd.DataFrame:
+    """Join the contrasts of test set and shadow, in total and by slice.
+
+    Parameters
+    ----------
+    offline, shadow : Dataset
+        From `estimands.quality` of the same criterion; the shadow may lack slices and candidates.
+    features : Dataset
+        The test set's features of the criterion; its traffic weighs the slices of both.
+    plan : Plan
+    scale : float
+        Standard deviation of δ, from `gap_scale`.
+    labels : Series
+        Model to the number of its outputs judged in the shadow.
+
+    Returns
+    -------
+    DataFrame
+        Columns `GAP_COLUMNS`, one row a candidate of the shadow and a slice; contrasts are positive where the candidate
+        is better, in the unit of the criterion. ``beyond`` is P(|δ| > margin), ``prior_beyond`` the same before the
+        shadow was seen; NaN without a margin. ``joint`` is the live posterior: what offline promised, corrected by the
+        gap. All of the shadow NaN where people judged no output of either model there. ``covered`` is the
+        share of traffic in slices that the shadow has, to which the total refers. Worry when ``beyond`` is 0.8 or more
+        (``flagged``): the test set does not stand for live requests.
+    """
+    spec = plan.criterion(features.attrs["criterion"])
+    both = {name: contrasts(draws, plan, spec)["calibrated"] for name, draws in (("offline", offline),
+                                                                                 ("shadow", shadow))}
+    slices = [name for name in both["shadow"]["slice"].to_numpy() if name != TOTAL]
+    share = features["share"].sel(slice=slices)
+    covered = float(share.sum())
+    share = share / covered
+    rows = []
+    for model in both["shadow"]["model"].to_numpy():
+        judged = min(int(labels.get(model, 0)), int(labels.get(plan.incumbent, 0)))
+        for name in (TOTAL, *slices):
+            seen = {}
+            for layer, delta in both.items():
+                values = delta.sel(model=model)
+                one = (values.sel(slice=slices) * share).sum("slice") if name == TOTAL else values.sel(slice=name)
+                seen[layer], seen[f"{layer}_sd"] = float(one.mean()), float(one.std())
+            if not judged:
+                seen["shadow"] = seen["shadow_sd"] = np.nan
+            margin = spec.margin if name == TOTAL else spec.slice_margin
+            joined = joined_normals(seen["offline"], seen["offline_sd"], seen["shadow"], seen["shadow_sd"],
+                                    scale=scale, margin=margin, interval=plan.sampling.interval)
+            rows.append({"criterion": spec.id, "model": str(model), "slice": str(name), **seen, **joined,
+                         "n_labels": judged, "covered": covered if name == TOTAL else 1.0})
+    table = pd.DataFrame(rows, columns=[name for name in GAP_COLUMNS if name != "flagged"])
+    return table.assign(flagged=table["beyond"] >= FLAGGED_AT)
+
+
+def joined_normals(
+    offline: float, offline_sd: float, shadow: float, shadow_sd: float, *, scale: float, margin: float | None,
+    interval: float,
+) -> dict[str, float]:
+    """Posterior of the gap and of the live contrast where both contrasts are normal; the columns of `transport_gap`.
+
+    With no scale the two are pooled by their precision; with a wide one the shadow stands alone; without a shadow (NaN)
+    the live contrast is the offline one, less sure by the scale, and the gap is what it was before.
+    """
+    reach = NORMAL.inv_cdf((1 + interval) / 2)
+    apart = offline_sd**2 + shadow_sd**2
+    if np.isnan(shadow):
+        gap, gap_variance = 0.0, scale**2
+        joint, joint_variance = offline, offline_sd**2 + scale**2
+    else:
+        moved = scale**2 / (scale**2 + apart)
+        gap, gap_variance = moved * (shadow - offline), moved * apart
+        promised = offline_sd**2 + scale**2
+        weight = promised / (promised + shadow_sd**2)
+        joint, joint_variance = weight * shadow + (1 - weight) * offline, weight * shadow_sd**2
+    gap_sd, joint_sd = np.sqrt(gap_variance), np.sqrt(joint_variance)
+    known = margin is not None
+    return {
+        "gap": gap, "gap_sd": gap_sd, "gap_lower": gap - reach * gap_sd, "gap_upper": gap + reach * gap_sd,
+        "margin": margin if known else np.nan,
+        "prior_beyond": _beyond(0.0, scale, margin) if known else np.nan,
+        "beyond": _beyond(gap, gap_sd, margin) if known else np.nan,
+        "joint": joint, "joint_sd": joint_sd, "joint_lower": joint - reach * joint_sd,
+        "joint_upper": joint + reach * joint_sd,
+        "prob_noninferior": float(ndtr((joint + margin) / joint_sd)) if known and joint_sd > 0 else np.nan,
+    }
+
+
+def live_contrasts(deltas: dict[str, xr.DataArray], gaps: pd.DataFrame) -> dict[str, xr.DataArray]:
+    """Move and stretch the draws of contrasts to the live posterior, where there is one.
+
+    Parameters
+    ----------
+    deltas : dict of DataArray (sample, model, slice)
+        From `gates.contrasts`; every method is moved alike.
+    gaps : DataFrame
+        From `transport_gap`, rows of the criterion. Models and slices without a row, or whose shadow nobody judged,
+        stay as they are.
+    """
+    known = gaps[gaps["shadow"].notna()]
+    found = {}
+    for name, one in deltas.items():
+        moved = one.copy(deep=True)
+        for row in known.itertuples():
+            here = {"model": row.model, "slice": row.slice}
+            own = one.sel(here)
+            stretch = row.joint_sd / row.offline_sd if row.offline_sd > 0 else 1.0
+            # What the shadow did not see stays as the test set has it.
+            change = row.joint - row.offline + (own - own.mean()) * (stretch - 1)
+            moved.loc[here] = own + row.covered * change
+        found[name] = moved
+    return found
+
+
+def transport_check(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> CheckResult:
+    """Live requests show the contrast that the test set promised, within the margin."""
+    mine = gaps[(gaps["criterion"] == criterion.id) & (gaps["slice"] == TOTAL)]
+    if mine.empty or mine["shadow"].isna().all():
+        text = (f"Whether {criterion.id} holds on live requests is not known: people judged no live outputs of a "
+                f"candidate and of {plan.incumbent} on it.")
+        return CheckResult(HOLDS_LIVE, None, text, criterion.id, table=mine)
+    if criterion.margin is None:
+        return CheckResult(HOLDS_LIVE, None, f"{criterion.id} has no margin to hold the gap to live requests against.",
+                           criterion.id, table=mine)
+    flagged = mine[mine["flagged"]]
+    worst = mine.loc[mine["beyond"].idxmax()]
+    return CheckResult(HOLDS_LIVE, flagged.empty, gap_sentence(worst, plan, criterion), criterion.id,
+                       models=tuple(flagged["model"]), table=mine)
+
+
+def gap_sentence(row: pd.Series, plan: Plan, criterion: CriterionSpec) -> str:
+    """Say what was promised, what live requests show, and how likely the two are further apart than the margin."""
+    unit = unit_of(criterion)
+    return (f"For live requests the test set promised {row['model']} {unit.change(row['offline'], unit=True)} against "
+            f"{plan.incumbent} on {criterion.id}, and {row['n_labels']} judged live outputs show "
+            f"{unit.change(row['shadow'], unit=True)}; the probability that the two differ by more than the margin of "
+            f"{unit.size(criterion.margin)} is {chance(row['beyond'])} ({chance(row['prior_beyond'])} before).")
+
+
+def _beyond(mean: float, sd: float, margin: float) -> float:
+    """P(|δ| > margin) of a normal."""
+    if sd == 0:
+        return float(abs(mean) > margin)
+    return float(ndtr((-margin - mean) / sd) + ndtr((mean - margin) / sd))

@@ -1,0 +1,165 @@
+"""The gap between test set and live requests: closed forms against a second formulation, limits, and simulation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from helpers import small_data, small_plan
+from scipy.stats import norm
+
+from migration_kit.estimands import TOTAL
+from migration_kit.features import build_features
+from migration_kit.gates import contrasts
+from migration_kit.transport import (
+    FLAGGED_AT,
+    GAP_COLUMNS,
+    gap_scale,
+    joined_normals,
+    live_contrasts,
+    transport_check,
+    transport_gap,
+)
+
+MODELS = ("old", "new", "other")
+N = 40
+
+
+def plan_with(**criterion):
+    return small_plan(models=MODELS, metrics=("judge",), slices=True, **criterion)
+
+
+def joint(a, sa, b, sb, scale, margin=0.03):
+    return joined_normals(a, sa, b, sb, scale=scale, margin=margin, interval=0.95)
+
+
+def test_the_closed_form_is_that_of_a_joint_normal():
+    a, sa, b, sb, scale = 0.02, 0.015, -0.05, 0.03, 0.05
+    # (Δ_offline, δ) as one bivariate normal, seen through shadow = Δ_offline + δ.
+    mean, cov = np.array([a, 0.0]), np.diag([sa**2, scale**2])
+    h = np.array([1.0, 1.0])
+    gain = cov @ h / (h @ cov @ h + sb**2)
+    posterior = mean + gain * (b - h @ mean)
+    spread = cov - np.outer(gain, h @ cov)
+    found = joint(a, sa, b, sb, scale)
+    assert found["gap"] == pytest.approx(posterior[1]) and found["gap_sd"] == pytest.approx(np.sqrt(spread[1, 1]))
+    assert found["joint"] == pytest.approx(h @ posterior)
+    assert found["joint_sd"] == pytest.approx(np.sqrt(h @ spread @ h))
+    beyond = norm.cdf(-0.03, found["gap"], found["gap_sd"]) + norm.sf(0.03, found["gap"], found["gap_sd"])
+    assert found["beyond"] == pytest.approx(beyond)
+    assert found["prior_beyond"] == pytest.approx(2 * norm.cdf(-0.03 / scale))
+    assert found["prob_noninferior"] == pytest.approx(norm.sf(-0.03, found["joint"], found["joint_sd"]))
+
+
+def test_without_a_gap_both_are_pooled_and_with_a_wide_one_the_shadow_stands_alone():
+    pooled, alone = joint(0.02, 0.01, -0.04, 0.02, 1e-9), joint(0.02, 0.01, -0.04, 0.02, 1e6)
+    weights = np.array([0.01, 0.02]) ** -2.0
+    assert pooled["joint"] == pytest.approx(np.average([0.02, -0.04], weights=weights))
+    assert pooled["joint_sd"] == pytest.approx(weights.sum() ** -0.5) and pooled["beyond"] < 1e-9
+    assert alone["joint"] == pytest.approx(-0.04) and alone["joint_sd"] == pytest.approx(0.02)
+
+
+def test_without_a_shadow_the_test_set_is_less_sure_by_the_scale():
+    found = joint(0.02, 0.03, np.nan, np.nan, 0.04)
+    assert found["joint"] == 0.02 and found["joint_sd"] == pytest.approx(0.05)
+    assert found["beyond"] == pytest.approx(found["prior_beyond"])
+
+
+def test_intervals_of_gap_and_live_contrast_cover():
+    rng, scale, sa, sb, n = np.random.default_rng(1), 0.05, 0.02, 0.03, 4000
+    offline = rng.normal(0, 0.1, n)
+    gap = rng.normal(0, scale, n)
+    found = [joint(a, sa, b, sb, scale) for a, b in zip(offline + sa * rng.standard_normal(n),
+                                                        offline + gap + sb * rng.standard_normal(n), strict=True)]
+    for name, truth in (("gap", gap), ("joint", offline + gap)):
+        held = [one[f"{name}_lower"] <= t <= one[f"{name}_upper"] for one, t in zip(found, truth, strict=True)]
+        # Monte Carlo error 0.0034; the offline contrast is not drawn from a flat prior, which costs nothing here.
+        assert np.mean(held) == pytest.approx(0.95, abs=0.012)
+    said = np.array([one["beyond"] for one in found])
+    assert np.mean(abs(gap) > 0.03) == pytest.approx(said.mean(), abs=0.03)
+
+
+def drawn(means, sd, *, models=MODELS, slices=("a", "b"), seed=0, draws=400):
+    """Quality draws whose incumbent is 0.5 and whose contrasts are `means`, (candidate, slice)."""
+    rng = np.random.default_rng(seed)
+    level = np.concatenate([np.zeros((1, len(slices))), np.asarray(means, float)]) + 0.5
+    values = np.repeat(level[None, None], 2, axis=0) + np.zeros((2, draws, 1, 1))
+    values[:, :, 1:] += sd * rng.standard_normal((2, draws, len(models) - 1, len(slices)))
+    total = values.mean(axis=-1, keepdims=True)
+    dims = ("chain", "draw", "model", "slice")
+    one = xr.DataArray(np.concatenate([total, values], axis=-1), dims=dims,
+                       coords={"model": list(models), "slice": [TOTAL, *slices]})
+    return xr.Dataset({"calibrated": one, "corrected": one})
+
+
+@pytest.fixture
+def setting():
+    """Features of a test set with two regions of equal traffic, and its plan."""
+    return features_of(plan_with()), plan_with()
+
+
+def features_of(plan, *, start=0):
+    rng = np.random.default_rng(0)
+    label = (rng.random((N, 3)) < 0.6).astype(float) + start
+    data = small_data(rng.random((N, 3, 1)), label, plan, regions=np.resize(["a", "b"], N))
+    return build_features(data, plan, plan.criteria[0].id)
+
+
+def gaps(setting, shadow, *, labels=None, scale=0.05, offline=None):
+    own, plan = setting
+    offline = drawn([[0.02, 0.02], [0.0, 0.0]], 0.01) if offline is None else offline
+    return transport_gap(offline, shadow, own, plan, scale=scale,
+                         labels=pd.Series(labels or dict.fromkeys(MODELS, 200)))
+
+
+def test_a_candidate_that_does_not_transport_is_flagged_and_one_that_does_is_not(setting):
+    _, plan = setting
+    table = gaps(setting, drawn([[-0.08, -0.08], [0.0, 0.0]], 0.02, seed=1))
+    assert list(table.columns) == list(GAP_COLUMNS) and len(table) == 2 * 3
+    total = table[table["slice"] == TOTAL].set_index("model")
+    assert total.loc["new", "flagged"] and total.loc["new", "beyond"] >= FLAGGED_AT
+    assert not total.loc["other", "flagged"]
+    check = transport_check(table, plan, plan.criteria[0])
+    assert check.passed is False and check.models == ("new",) and not check.blocks
+    for part in ("+2.0 points", "−8.0 points", "200 judged"):
+        assert part in check.text, check.text
+
+
+def test_the_total_weighs_slices_as_traffic_does(setting):
+    own, _ = setting
+    own = own.assign(share=("slice", [0.9, 0.1]))
+    table = gaps((own, setting[1]), drawn([[-0.1, 0.1], [0, 0]], 0.001))
+    row = table[(table["model"] == "new") & (table["slice"] == TOTAL)].iloc[0]
+    assert row["shadow"] == pytest.approx(-0.08, abs=1e-3)
+
+
+def test_a_shadow_of_fewer_slices_and_models_is_compared_on_those(setting):
+    shadow = drawn([[-0.02]], 0.02, models=("old", "new"), slices=("b",))
+    table = gaps(setting, shadow)
+    assert set(table["model"]) == {"new"} and set(table["slice"]) == {TOTAL, "b"}
+
+
+def test_a_shadow_that_nobody_judged_says_nothing(setting):
+    _, plan = setting
+    table = gaps(setting, drawn([[-0.3, -0.3], [0, 0]], 0.02), labels={"old": 0, "new": 0, "other": 0})
+    assert table["shadow"].isna().all() and not table["flagged"].any()
+    assert transport_check(table, plan, plan.criteria[0]).passed is None
+    assert transport_check(table.iloc[:0], plan, plan.criteria[0]).passed is None
+
+
+def test_draws_move_to_the_live_posterior_and_others_stay(setting):
+    _, plan = setting
+    offline = drawn([[0.02, 0.02], [0.0, 0.0]], 0.01)
+    table = gaps(setting, drawn([[-0.08, -0.08]], 0.02, models=("old", "new"), seed=2), offline=offline)
+    deltas = contrasts(offline, plan, plan.criteria[0])
+    live = live_contrasts(deltas, table)
+    for row in table.itertuples():
+        values = live["calibrated"].sel(model=row.model, slice=row.slice)
+        assert float(values.mean()) == pytest.approx(row.joint) and float(values.std()) == pytest.approx(row.joint_sd)
+    xr.testing.assert_identical(live["calibrated"].sel(model="other"), deltas["calibrated"].sel(model="other"))
+    assert float(deltas["calibrated"].sel(model="new", slice=TOTAL).mean()) == pytest.approx(0.02, abs=2e-3)
+
+
+@pytest.mark.parametrize("scale, expected", [("binary", 0.05), ({"ordinal": [1, 5]}, 0.2)])
+def test_the_scale_of_the_gap_is_a_share_of_what_the_criterion_can_show(scale, expected):
+    plan = plan_with(scale=scale, margin=0.03)
+    assert gap_scale(plan, features_of(plan, start=int(scale != "binary"))) == pytest.approx(expected)
