@@ -377,7 +377,8 @@ def flag(*models, criterion="correct"):
 def gap_rows(*, model="new", shadow=-0.1, joint=-0.05, joint_sd=0.02, offline=0.02, offline_sd=0.01, where="all"):
     row = dict.fromkeys(GAP_COLUMNS, 0.0) | {
         "criterion": "correct", "model": model, "slice": where, "offline": offline, "offline_sd": offline_sd,
-        "shadow": shadow, "joint": joint, "joint_sd": joint_sd, "n_labels": 120, "beyond": 0.97, "prior_beyond": 0.4}
+        "shadow": shadow, "joint": joint, "joint_sd": joint_sd, "n_labels": 120, "covered": 1.0, "beyond": 0.97,
+        "prior_beyond": 0.4}
     return pd.DataFrame([row])
 
 

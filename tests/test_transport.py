@@ -159,6 +159,21 @@ def test_draws_move_to_the_live_posterior_and_others_stay(setting):
     assert float(deltas["calibrated"].sel(model="new", slice=TOTAL).mean()) == pytest.approx(0.02, abs=2e-3)
 
 
+def test_what_the_shadow_did_not_see_stays_as_the_test_set_has_it(setting):
+    own, plan = setting
+    offline = drawn([[0.02, 0.02], [0.0, 0.0]], 0.01)
+    shadow = drawn([[-0.08]], 0.02, models=("old", "new"), slices=("b",), seed=2)
+    own = own.assign(share=("slice", [0.75, 0.25]))
+    table = gaps((own, plan), shadow, offline=offline)
+    deltas = contrasts(offline, plan, plan.criteria[0])
+    live = live_contrasts(deltas, table)["calibrated"].sel(model="new")
+    total = table[(table["model"] == "new") & (table["slice"] == TOTAL)].iloc[0]
+    assert total["covered"] == 0.25
+    moved = float(live.sel(slice=TOTAL).mean()) - float(deltas["calibrated"].sel(model="new", slice=TOTAL).mean())
+    assert moved == pytest.approx(0.25 * (total["joint"] - total["offline"])) and moved < -0.01
+    xr.testing.assert_identical(live.sel(slice="a"), deltas["calibrated"].sel(model="new", slice="a"))
+
+
 @pytest.mark.parametrize("scale, expected", [("binary", 0.05), ({"ordinal": [1, 5]}, 0.2)])
 def test_the_scale_of_the_gap_is_a_share_of_what_the_criterion_can_show(scale, expected):
     plan = plan_with(scale=scale, margin=0.03)
