@@ -248,7 +248,9 @@ def test_an_interrupt_ends_run_and_kernel(project):
     code = "import os, time\nopen('started', 'w').write(str(os.getpid()))\ntime.sleep(600)"
     write_notebook(notebooks / "01_baseline.ipynb", code)
     patch = f"from migration_kit import pipeline as p; from pathlib import Path; folder = Path({str(notebooks)!r})"
-    patched = f"{patch}; p.notebooks_folder = lambda: folder; {CALL}"
+    # A shell that runs the tests in the background hands down an ignored SIGINT.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    patched = f"{listening}; {patch}; p.notebooks_folder = lambda: folder; {CALL}"
     process = subprocess.Popen(
         [sys.executable, "-c", patched, "run", "data/support"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
