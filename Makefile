@@ -2,12 +2,14 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lab lint clean lock
+.PHONY: help setup report test test-browser lab lint clean lock
 
 PLAN ?= data/sentiment/migration.yml
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DEMO := sentiment
+AXE := tests/browser/node_modules/axe-core/axe.min.js
 
 # uv from PATH, else its own copy under .tools/, installed with whichever Python 3 the machine has.
 define FIND_UV
@@ -28,7 +30,7 @@ endef
 
 help: ## List these targets
 	@echo 'Decide with evidence whether a candidate model may replace the one in production.'; echo
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo; echo '  PLAN=path/to/migration.yml chooses the migration (now $(PLAN)).'
 	@echo '  ARGS="..." is handed on, as in: make report ARGS=--fast, make test ARGS="-k plan", make lock ARGS=--upgrade.'
 
@@ -38,11 +40,21 @@ setup: $(INSTALLED) ## Make .venv from the lock, with every hash checked
 report: $(INSTALLED) ## Run the five notebooks on PLAN and make one HTML report of them
 	@$(BIN)/migration-kit run "$(PLAN)" $(ARGS)
 
-test: $(INSTALLED) ## Run all tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+test: $(INSTALLED) ## Run all tests that need no browser
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-lab: $(INSTALLED) ## Open the notebooks in JupyterLab
-	@$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+test-browser: $(INSTALLED) $(AXE) ## Run the tests of pages and notebooks in Chromium
+	@$(BIN)/python -m pytest --browser tests/browser -rs $(ARGS)
+
+# JupyterLab asks no server for news or updates: the notebooks need none.
+lab: $(INSTALLED) ## Open the notebooks in JupyterLab, beside the run of the embedded data
+	@if [ ! -f runs/$(DEMO)/decision.json ]; then \
+	  echo 'The notebooks show runs/$(DEMO), which is not there yet: making it with fewer draws, in one or two minutes.'; \
+	  $(BIN)/migration-kit run data/$(DEMO)/migration.yml --fast || exit $$?; \
+	fi; \
+	echo 'JupyterLab opens in your browser; if not, follow the link that it prints. Ctrl-C twice ends it.'; \
+	$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/notebooks --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ARGS)
 
 lint: $(INSTALLED) ## Check the style of code and notebooks
 	@$(BIN)/ruff check $(ARGS) .
@@ -57,6 +69,11 @@ lock: ## Resolve pyproject.toml anew into requirements.lock
 	"$$uv" pip compile pyproject.toml --extra dev --universal --python-version 3.12 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' --quiet --output-file requirements.lock $(ARGS); \
 	echo "Locked $$(grep -c '^[a-z]' requirements.lock) packages in requirements.lock."
+
+# The accessibility checker, its hash checked; a machine without npm does without the tests that need it.
+$(AXE): tests/browser/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/browser --ignore-scripts --loglevel=error && touch $@; \
+	else echo 'make: npm is not installed, so the tests of accessibility are left out.' >&2; fi
 
 # Written last, so that an interrupted set-up starts again.
 $(INSTALLED): requirements.lock pyproject.toml .python-version

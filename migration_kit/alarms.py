@@ -19,18 +19,21 @@ def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], pl
     -------
     DataFrame
         criterion, metric, model, raw (in the metric's own unit), calibrated, prob_opposite, alarm, text. An alarm is a
-        probability of at least 0.95 that the two differ in sign: believed alone, the metric would have misled.
+        probability of at least 0.95 that the two differ in sign: believed alone, the metric would have misled. No rows
+        of a candidate whose outputs, or the incumbent's, people have not judged: what stands for it is a guess that
+        rests on metrics itself.
     """
     rows = []
     for criterion, of_criterion in draws.items():
         spec = plan.criterion(criterion)
         calibrated = contrast(of_criterion["calibrated"].sel(slice=TOTAL), incumbent=plan.incumbent, better=spec.better)
         unit = unit_of(spec)
+        judged = features[criterion]["label"].notnull().any("item").to_series()
         raw = raw_draws(features[criterion], plan, traffic=True, draws=4000, seed=plan.sampling.seed)
         for metric in raw["metric"].to_numpy():
             for model in plan.candidates:
                 one, other = raw.sel(metric=metric, model=model).to_numpy(), calibrated.sel(model=model).to_numpy()
-                if np.isnan(one).any():
+                if np.isnan(one).any() or not judged[model] or not judged[plan.incumbent]:
                     continue
                 up, better = (one > 0).mean(), (other > 0).mean()
                 opposite = float(up * (1 - better) + (1 - up) * better)

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+FAIR = "raw primary metric is fair to all models"
+CORRECTED_AGREES = "calibrated and corrected agree"
+
 
 @dataclass(frozen=True)
 class CheckResult:

@@ -1,4 +1,4 @@
-"""The command line: check, preview, run, render and sign.
+"""The command line: check, preview, run, labels, render and sign.
 
 Exit codes: 0 ran, 1 a stage failed, 2 plan or data invalid, 3 with `--gate` when the verdict is not switch.
 """
@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from migration_kit.errors import InputError
+
+if TYPE_CHECKING:
+    from migration_kit.plan import Plan
 
 FAILED, INVALID, NOT_SWITCHED, INTERRUPTED = 1, 2, 3, 130
 PLAN_NAME = "migration.yml"
@@ -105,6 +108,46 @@ def run(
 
 
 @app.command()
+def labels(
+    plan: PlanPath,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="CSV file to write; the others stand beside it.")],
+    n: Annotated[int | None, typer.Option(min=1, help="Items that people should judge next.")] = None,
+    criterion: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="What to ask; may be repeated.", show_default="all gates")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Candidates to ask about; may be repeated.",
+                                       show_default="those that may still replace the incumbent")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Equal seeds draw equal items.", show_default="the plan's")
+    ] = None,
+    collect: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Bring the answers to this file's tasks in.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--from", metavar="EXPORT", help="With --collect: Label Studio's JSON export.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files of that name.")] = False,
+) -> None:
+    """Choose the outputs people should judge next and write blind tasks; or collect the answers as scores."""
+    with _exit_codes():
+        from migration_kit.plan import load_plan
+
+        asked = {"--n": n, "--criterion": criterion, "--model": model, "--seed": seed}
+        given = [name for name, value in asked.items() if value not in (None, [])]
+        if collect and given:
+            raise InputError(f"--collect brings answers in, and {given[0]} chooses tasks; leave one of them out")
+        if not collect and (n is None or export):
+            raise InputError("--from belongs to --collect FILE, the tasks it answers" if export else
+                             "--n N is missing: how many items should people judge next? (or --collect FILE, to bring "
+                             "answers in)")
+        spec = load_plan(_plan_file(plan))
+        _say(_collected(spec, plan, collect, export, out, force) if collect else
+             _chosen(spec, plan, out, force, n=n, seed=seed, criteria=criterion or (), models=model or ()))
+
+
+@app.command()
 def render(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]) -> None:
     """Make the HTML pages of a run again from its executed notebooks."""
     with _exit_codes():
@@ -159,6 +202,42 @@ def _exit_codes() -> Iterator[None]:
         expected = isinstance(error, StageError)
         hint = "" if expected else f" (set {TRACEBACK}=1 to see where)"
         _fail(str(error) if expected else f"{type(error).__name__}: {error}{hint}", FAILED)
+
+
+def _chosen(
+    spec: "Plan", plan: Path, out: Path, force: bool, *, n: int, seed: int | None, criteria: Sequence[str],
+    models: Sequence[str],
+) -> str:
+    """Choose the next items and write their tasks; returns what to say of them."""
+    from migration_kit.data import load_data
+    from migration_kit.features import build_features
+    from migration_kit.label_prospects import next_labels
+    from migration_kit.label_tasks import task_files, write_tasks
+    from migration_kit.label_text import labels_text
+    from migration_kit.requirements import check_requirements
+
+    seed = spec.sampling.seed if seed is None else seed
+    names = [*(spec.criterion(one).id for one in criteria), *(gate.id for gate in spec.gates)]
+    for one in models:
+        if spec.model(one).id == spec.incumbent:
+            raise InputError(f"--model {one}: is the incumbent, who is judged beside every candidate; leave it out")
+    data = load_data(spec)
+    features = {name: build_features(data, spec, name) for name in dict.fromkeys(names)}
+    found = next_labels(spec, data, features, check_requirements(spec, data), n=n, seed=seed, criteria=criteria,
+                        models=models)
+    tasks = write_tasks(spec, data, found.plan, out, seed=seed, force=force)
+    return labels_text(found, spec, data, wanted=n, tasks=tasks, files=task_files(out), plan_path=plan)
+
+
+def _collected(spec: "Plan", plan: Path, tasks: Path, export: Path | None, out: Path, force: bool) -> str:
+    """Bring answers in; returns what to say of them."""
+    from migration_kit.label_collect import collect_answers, write_collected
+    from migration_kit.label_tasks import task_files
+    from migration_kit.label_text import collected_text
+
+    found = collect_answers(spec, tasks, export=export)
+    write_collected(spec, found, tasks, out, force=force)
+    return collected_text(found, spec, out=out, inclusion=task_files(tasks).inclusion, plan_path=plan)
 
 
 def _fail(message: str, code: int) -> None:

@@ -20,6 +20,7 @@ from migration_kit.contract import (
     count_missing,
     no_live,
     no_notes,
+    with_inclusion,
 )
 from migration_kit.errors import InputError, Problems
 from migration_kit.plan import Plan
@@ -37,10 +38,11 @@ class EvalData:
         item_id, slice (the values of the plan's slice columns joined by " · ", or "all items"), the slice columns,
         covariates, and cluster_id and text where given. One row an item.
     scores : DataFrame
-        item_id, model, criterion, rater, rater_kind, value, repeat, inclusion_prob, and rationale and source where
-        given; one row a human judgment (item, model, criterion, rater, repeat), one value an output and metric. Where
-        the plan has a pairwise criterion also opponent and side: a preference has a candidate as model, the incumbent
-        as opponent, a value above 0 where the candidate won, and the side ("left", "right" or missing) of its output.
+        item_id, model, criterion, rater, rater_kind, value, repeat, inclusion_prob (that of the plan's table of
+        inclusion where it has the item), and rationale and source where given; one row a human judgment (item, model,
+        criterion, rater, repeat), one value an output and metric. Where the plan has a pairwise criterion also opponent
+        and side: a preference has a candidate as model, the incumbent as opponent, a value above 0 where the candidate
+        won, and the side ("left", "right" or missing) of its output.
     outputs : DataFrame
         item_id, model, covariates, and text where given. Empty when the plan names no outputs.
     traffic : DataFrame
@@ -87,6 +89,8 @@ def load_data(plan: Plan) -> EvalData:
     outputs = _empty("item_id", "model")
     if "outputs" in raw:
         outputs = check_outputs(plan, raw["outputs"], items=items, problems=problems, out=out)
+    if "inclusion" in raw:
+        raw["scores"] = with_inclusion(plan, raw["scores"], raw["inclusion"], items=items, problems=problems, out=out)
     also = {"items": items, "outputs": raw.get("outputs"), "problems": problems, "out": out}
     scores = check_scores(plan, raw["scores"], **also)
     held_out = scores.iloc[:0].drop(columns=["rationale", "source"], errors="ignore")
@@ -151,7 +155,8 @@ def read_data(folder: str | Path) -> EvalData:
 def _read(plan: Plan, problems: Problems) -> dict[str, pd.DataFrame]:
     """Read the tables of the plan; items stay a list, the tables of every other kind stand one under the other."""
     raw, folder = {}, plan.folder
-    tables = {kind: getattr(plan.data, kind) for kind in ("outputs", "items", "scores", "held_out", "live")}
+    kinds = ("outputs", "items", "scores", "held_out", "live", "inclusion")
+    tables = {kind: getattr(plan.data, kind) for kind in kinds}
     tables["traffic"] = (plan.traffic.table,) if plan.traffic and plan.traffic.table else ()
     for kind, specs in tables.items():
         if not specs:

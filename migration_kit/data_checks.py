@@ -29,9 +29,12 @@ def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
     Returns
     -------
     list of CheckResult
-        A failure that ``blocks`` means abstain: collect labels before anything is decided.
+        A failure that ``blocks`` means abstain: collect labels before anything is decided. A monitor decides nothing,
+        so its failures do not block.
     """
-    return [_enough(features), _each_model(features), _coverage(features), _drawn_at_random(features),
+    decides = plan.criterion(features.attrs["criterion"]).role != "monitor"
+    return [_enough(features, decides=decides), _each_model(features), _coverage(features, decides=decides),
+            _drawn_at_random(features),
             raters_check(features, plan), copies_check(features), _plausible_metrics(features),
             _twins(features, plan), *_sides(features)]
 
@@ -90,13 +93,14 @@ def _distinct(features: xr.Dataset) -> np.ndarray:
     return np.unique(np.stack([item, first[item, model], label[item, model]], axis=1), axis=0)[:, 2]
 
 
-def _enough(features: xr.Dataset) -> CheckResult:
+def _enough(features: xr.Dataset, *, decides: bool) -> CheckResult:
     name = "enough labels of both kinds" if scored_zero_one(features) else "enough labels"
     criterion, kind = features.attrs["criterion"], features.attrs["kind"]
     label = _distinct(features)
     if not len(label):
+        what = "nothing can be decided; collect labels first" if decides else "nothing is known of it"
         return CheckResult(name, False, "Nobody has judged an output on this criterion, so no metric can be calibrated "
-                           "and nothing can be decided; collect labels first.", criterion, blocks=True)
+                           f"and {what}.", criterion, blocks=decides)
     commonest, n = _other(label, features)
     enough = n >= FEWEST_RARER and (kind != "continuous" or len(label) >= FEWEST_CONTINUOUS)
     once = "over all models, identical outputs counted once"
@@ -108,7 +112,7 @@ def _enough(features: xr.Dataset) -> CheckResult:
         text = f"Judgments other than the commonest ({commonest:g}) stand {n} times {once}"
     least = f"fewer than {FEWEST_RARER}" + (f" or with fewer than {FEWEST_CONTINUOUS} labels" if kind == "continuous"
                                             else "")
-    return CheckResult(name, enough, f"{text}; a metric cannot be calibrated with {least}.", criterion, blocks=True)
+    return CheckResult(name, enough, f"{text}; a metric cannot be calibrated with {least}.", criterion, blocks=decides)
 
 
 def _each_model(features: xr.Dataset) -> CheckResult:
@@ -134,16 +138,16 @@ def _each_model(features: xr.Dataset) -> CheckResult:
     return CheckResult(name, not thin, text, features.attrs["criterion"], models=tuple(thin), table=table)
 
 
-def _coverage(features: xr.Dataset) -> CheckResult:
+def _coverage(features: xr.Dataset, *, decides: bool) -> CheckResult:
     if not features.sizes["judgment"]:
-        return CheckResult("labels cover traffic", None, NOBODY, features.attrs["criterion"], blocks=True)
+        return CheckResult("labels cover traffic", None, NOBODY, features.attrs["criterion"], blocks=decides)
     counts = label_counts(features).groupby("slice", sort=False)["labels"].min()
     share = pd.Series(features["share"].to_numpy(), index=features["slice"].to_numpy())
     unseen = share[counts.reindex(share.index) == 0]
     text = (f"Slices in which a model has no label hold {unseen.sum():.0%} of traffic (at most {UNSEEN_TRAFFIC:.0%})"
             + (f": {', '.join(unseen.index)}." if len(unseen) else "."))
     return CheckResult("labels cover traffic", bool(unseen.sum() <= UNSEEN_TRAFFIC), text,
-                       features.attrs["criterion"], blocks=True)
+                       features.attrs["criterion"], blocks=decides)
 
 
 def label_selection(features: xr.Dataset) -> pd.DataFrame:

@@ -10,14 +10,15 @@ from migration_kit.checks import CheckResult
 from migration_kit.estimands import TOTAL
 from migration_kit.evidence import gate_evidence, more_labels
 from migration_kit.flip_points import flip_points, weight_flips
-from migration_kit.gates import GateResult, Standing, bound, contrasts, gate_draws, judge_gate, verdict_of
+from migration_kit.gates import GateResult, bound, contrasts, gate_draws, judge_gate
 from migration_kit.labels_needed import labels_needed
 from migration_kit.loss import break_even, cheapest, expected_loss, forced_choice
 from migration_kit.plan import Plan
 from migration_kit.reasons import blocked, candidate_sentence, reasons, verdict_sentence
 from migration_kit.stakeholders import BY_PLAN, utilities
-from migration_kit.transport import HOLDS_LIVE, gap_sentence, live_contrasts
+from migration_kit.transport import live_contrasts
 from migration_kit.utility import comparable
+from migration_kit.verdicts import case_of, choice, judged_both, misfits, ready_among, verdict_on
 
 
 @dataclass(frozen=True)
@@ -126,16 +127,13 @@ def decide(
              if c.id in deltas and not np.isnan(features[c.id]["label"].to_numpy()).all()}
     blocking, judged, flips, failing = blocked(checks), {}, [], {}
     for model in plan.candidates:
-        drawn, alone = ({c.id: gate_draws(one[c.id], model, c, misfits=_misfits(model, c.id, checks))
+        drawn, alone = ({c.id: gate_draws(one[c.id], model, c, misfits=misfits(model, c.id, checks))
                          for c in plan.gates if c.id in one} for one in (deltas, offline))
-        labelled = {c.id: c.id in drawn and _labelled(features[c.id], model) for c in plan.gates}
+        labelled = {c.id: c.id in drawn and judged_both(features[c.id], model) for c in plan.gates}
         gates = {c.id: judge_gate(drawn.get(c.id), c, plan=plan, labelled=labelled[c.id]) for c in plan.gates}
-        asked = requirements[requirements["model"] == model].set_index("requirement")
-        failing[model] = asked.index[asked["status"] == "fail"].tolist()
-        contradicted, live = _contradicted(plan, model, checks, gaps), _judged_live(plan, model, gaps)
-        standing = Standing(failed=bool(failing[model]), blocked=bool(blocking), flagged=bool(contradicted),
-                            unsettled=bool((asked["status"] == "unknown").any()))
-        verdict = _verdict(gates, standing, plan)
+        standing, asked, failing[model], contradicted, live = case_of(
+            plan, model, requirements=requirements, checks=checks, blocking=blocking, gaps=gaps)
+        verdict = verdict_on(gates, standing, plan)
         why, needed = reasons(plan, model, gates, asked, checks, verdict, gaps=contradicted.values()), None
         # Labels settle neither an open requirement nor a check that blocks, nor why live requests differ.
         settles = not (standing.unsettled or standing.blocked or standing.flagged) and all(labelled.values())
@@ -155,21 +153,21 @@ def decide(
             gates=gates, requirements=asked["status"].to_dict(), reasons=why, labels_needed=needed,
             expected_utility=0.0, probability_best=0.0, live=live, gaps=contradicted,
             sentence=candidate_sentence(plan, model, verdict, why))
-    ready = [model for model, one in judged.items() if one.verdict == "switch"]
+    verdicts = {model: one.verdict for model, one in judged.items()}
+    ready = ready_among(verdicts)
     weighed = utilities(plan, worth, ready or list(judged))
     for row in weighed:
         if row["by"] == BY_PLAN:
             model = row["candidate"]
             judged[model] = replace(judged[model], expected_utility=row["utility"], probability_best=row["best"])
-    chosen = max(ready, key=lambda model: judged[model].expected_utility) if ready else None
-    verdict = "switch" if chosen else "collect" if any(o.verdict == "collect" for o in judged.values()) else "keep"
+    verdict, chosen = choice(verdicts, {model: one.expected_utility for model, one in judged.items()})
     of_gates = {model: one.gates for model, one in judged.items()}
     losses = expected_loss(plan, of_gates, failing=failing)
     forced = None if chosen else forced_choice(
         plan, losses, of_gates, utility={model: one.expected_utility for model, one in judged.items()},
         labels_needed={model: one.labels_needed for model, one in judged.items()}, ramp_days=ramp_days)
     best = judged[chosen] if chosen else None
-    told = verdict_sentence(plan, {model: one.verdict for model, one in judged.items()}, chosen,
+    told = verdict_sentence(plan, verdicts, chosen,
                             contradicted=[model for model, one in judged.items() if one.gaps],
                             forced=forced["sentence"] if forced else "",
                             **({"probability": best.probability, "best": best.probability_best} if best else {}))
@@ -186,49 +184,3 @@ def decide(
 def _records(table: pd.DataFrame) -> list[dict]:
     table = table.astype(object)
     return table.where(table.notna(), None).to_dict("records")
-
-
-def _contradicted(
-    plan: Plan, model: str, checks: list[CheckResult], gaps: pd.DataFrame | None
-) -> dict[str, str]:
-    """Gates on which live requests contradict the test set, each with its numbers in a sentence."""
-    gates, found = {gate.id: gate for gate in plan.gates}, {}
-    for check in checks:
-        if check.name != HOLDS_LIVE or check.passed is not False or check.criterion not in gates:
-            continue
-        if model not in check.models:
-            continue
-        rows = _totals(gaps, model, check.criterion)
-        found[check.criterion] = (gap_sentence(rows.iloc[0], plan, gates[check.criterion]) if len(rows) else check.text)
-    return found
-
-
-def _judged_live(plan: Plan, model: str, gaps: pd.DataFrame | None) -> list[str]:
-    """Gates on which people judged live outputs of the candidate and the incumbent."""
-    return [gate.id for gate in plan.gates if _totals(gaps, model, gate.id)["shadow"].notna().any()]
-
-
-def _totals(gaps: pd.DataFrame | None, model: str, criterion: str) -> pd.DataFrame:
-    if gaps is None:
-        return pd.DataFrame({"shadow": []})
-    return gaps[(gaps["model"] == model) & (gaps["criterion"] == criterion) & (gaps["slice"] == TOTAL)]
-
-
-def _misfits(model: str, criterion: str, checks: list[CheckResult]) -> bool:
-    return any(c.name == "calibrated and corrected agree" and c.criterion == criterion and c.passed is False
-               and model in c.models for c in checks)
-
-
-def _labelled(features: xr.Dataset, model: str) -> bool:
-    """Whether people judged outputs of candidate and incumbent."""
-    both = features["label"].sel(model=[str(features["model"].to_numpy()[0]), model]).to_numpy()
-    return bool((~np.isnan(both)).any(axis=0).all())
-
-
-def _verdict(gates: dict[str, GateResult], standing: Standing, plan: Plan) -> str:
-    told = {name: (gate.probability, gate.probability_worse) if gate.labelled else (np.nan, np.nan)
-            for name, gate in gates.items()}
-    slices = [held for gate in gates.values() if gate.labelled for held in gate.slices.values()]
-    hold, worse = np.array(list(told.values())).T
-    return str(verdict_of(hold, worse, np.array(slices), assurance=plan.decision.assurance,
-                          slice_assurance=plan.decision.slice_assurance, standing=standing))

@@ -38,15 +38,28 @@ def live_mix(data: EvalData) -> pd.DataFrame:
     return mix.sort_values("traffic", ascending=False, kind="stable", ignore_index=True)
 
 
+def one_slice(mix: pd.DataFrame, stage: str) -> str:
+    """Name the only slice that the requests of a stage are of, or nothing where they are of several or have no slices.
+
+    Such requests were taken from that slice on purpose, and are no sample of all traffic.
+    """
+    held = mix.loc[mix[f"{stage}_n"] > 0, "slice"]
+    return str(held.iloc[0]) if len(held) == 1 and (mix["traffic"] > 0).sum() > 1 else ""
+
+
 def mix_check(mix: pd.DataFrame) -> CheckResult:
     """Live requests come from the slices as the plan's traffic says: fewer than 5% of them sit elsewhere.
 
     The part that sits elsewhere is the total variation distance of two mixes; it fails only where a χ² test is sure
     (p < 0.01) that the mix has moved at all. Results are weighed by the plan's traffic, so a moved mix means that the
-    weights are out of date.
+    weights are out of date. A stage whose requests are all of one slice says nothing of the mix.
     """
-    name, moved, told = "live traffic is what the plan weighs", [], []
+    name, moved, told, silent = "live traffic is what the plan weighs", [], [], []
     for stage in (stage for stage in LIVE_STAGES if stage in mix):
+        if only := one_slice(mix, stage):
+            silent.append(f"All {counted(mix[f'{stage}_n'].sum(), f'{stage} request')} are of {only}, so they do not "
+                          "show whether the traffic of the plan still holds.")
+            continue
         n, expected = mix[f"{stage}_n"].sum(), mix["traffic"].to_numpy()
         used = expected > 0
         statistic = ((mix[f"{stage}_n"] - n * expected) ** 2)[used] / (n * expected)[used]
@@ -60,8 +73,9 @@ def mix_check(mix: pd.DataFrame) -> CheckResult:
         if elsewhere > MOVED and p < SURE:
             moved.append(stage)
     if not told:
-        return CheckResult(name, None, "There are no live requests to compare the traffic of the plan with.", table=mix)
-    text = f"{'; '.join(told)}."
+        nothing = "There are no live requests to compare the traffic of the plan with."
+        return CheckResult(name, None, " ".join(silent) or nothing, table=mix)
+    text = " ".join([f"{'; '.join(told)}.", *silent])
     if moved:
         text += f" The mix of {listed(moved)} has moved: bring the plan's traffic up to date and run again."
     return CheckResult(name, not moved, text, table=mix)

@@ -82,9 +82,10 @@ def more_labels(plan: Plan, needed: int | None, evidence: dict[str, Evidence], *
     live : list of str
         Gates on which live requests decide too: only labels of live requests bring these forward.
     """
-    where = f", for {listed(live)} live requests," if live else ""
     if needed is None:
-        return f"Even {SIZES[-1]} more labelled items, drawn at random{where or ','} are not likely to settle it."
+        drawn = f" (on {listed(live)} from live requests)" if live else ""
+        return f"Even {SIZES[-1]} more labelled items, drawn at random{drawn}, are not likely to settle it."
+    where = f", live requests on {listed(live)}," if live else ""
     over = plan.labels.budget is not None and needed > plan.labels.budget
     budget = f", more than the budget of {plan.labels.budget}" if over else ""
     free = min((int((one.items - one.labels).sum()) for name, one in evidence.items() if name not in live),

@@ -4,8 +4,8 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +28,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_together(contents: Mapping[Path, str]) -> None:
+    """Write several files as UTF-8 text; where one of them fails, none that was not there before is left."""
+    new = [path for path in contents if not path.exists()]
+    try:
+        with ExitStack() as stack:
+            # The first takes its place last.
+            for path, text in contents.items():
+                stack.enter_context(replacing(path)).write_bytes(text.encode("utf-8", "replace"))
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: dict) -> Path:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from migration_kit.checks import CheckResult
+from migration_kit.checks import FAIR, CheckResult
 from migration_kit.estimands import contrast
 from migration_kit.method_checks import correction_check
 from migration_kit.metric_errors import metric_error_draws
@@ -19,7 +19,10 @@ SMALLEST_ESS = 400
 
 
 def sampling_check(fit: xr.DataTree, draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> CheckResult:
-    """R-hat, effective sample size and divergences of every quality and contrast that is reported."""
+    """R-hat, effective sample size and divergences of every quality and contrast that is reported.
+
+    Blocks a verdict where the criterion has a say in it and draws were not spared on purpose (fast).
+    """
     deltas = contrast(draws["calibrated"], incumbent=plan.incumbent, better=features.attrs["better"])
     quantities = xr.Dataset({"contrast": deltas.rename(model="candidate")})
     # Of preferences quality is the contrast, and the incumbent's is 0 in every draw.
@@ -35,7 +38,8 @@ def sampling_check(fit: xr.DataTree, draws: xr.Dataset, features: xr.Dataset, pl
         "sampling", passed,
         f"Largest R-hat {rhat:.3f} (below {LARGEST_RHAT}), smallest effective sample size {ess:.0f} (above "
         f"{SMALLEST_ESS}), divergent draws {diverging:.2%} (at most {allowed:.1%}).{few}",
-        features.attrs["criterion"], blocks=not fit.attrs.get("fast"),
+        features.attrs["criterion"],
+        blocks=not fit.attrs.get("fast") and plan.criterion(features.attrs["criterion"]).role != "monitor",
         table=pd.DataFrame([{"rhat": rhat, "ess": ess, "divergent_share": diverging}]))
 
 
@@ -88,7 +92,6 @@ def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckRe
     Rates of verdicts on judgments of 0 and 1 show a shift themselves; a rank correlation does not, so there the labels
     are asked.
     """
-    name = "raw primary metric is fair to all models"
     primary, criterion = features.attrs["primary_metric"], features.attrs["criterion"]
     draws = metric_error_draws(fit, features, seed=plan.sampling.seed)
     tails = [(1 - plan.sampling.interval) / 2, (1 + plan.sampling.interval) / 2]
@@ -104,7 +107,7 @@ def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckRe
     if table.empty and shifts.empty:
         told = (f"{primary} gives verdicts for some models and scores for others." if own else
                 "Too few outputs of any candidate were compared with the incumbent's.")
-        return CheckResult(name, None, told, criterion)
+        return CheckResult(FAIR, None, told, criterion)
     differs = table[(table["lower"] > 0) | (table["upper"] < 0)]
     unfair = dict.fromkeys([*differs["model"], *shifts.loc[shifts["shifted"], "model"]])
     text = f"{primary} errs differently for {len(unfair)} of {counted(len(plan.candidates), 'candidate')}"
@@ -114,7 +117,7 @@ def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckRe
         text += (f"; largest difference to the incumbent: {worst['error']} of {worst['model']} "
                  f"{signed(worst['difference'], 2)} ({signed(worst['lower'], 2)} to {signed(worst['upper'], 2)})")
     text += f"{_shift_words(shifts)}. Calibration allows for it, a raw comparison does not."
-    return CheckResult(name, not unfair, text, criterion, models=tuple(unfair), table=table)
+    return CheckResult(FAIR, not unfair, text, criterion, models=tuple(unfair), table=table)
 
 
 def _shift_words(shifts: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 import base64
 import re
 import struct
+from collections import Counter
 from pathlib import Path
 
 from migration_kit.manifest import STAGES
@@ -13,6 +14,8 @@ PICTURES = ("image/svg+xml", "image/png", "image/jpeg")
 # The first that an output has is shown. What would run in the browser (scripts, widgets) is not in the list.
 SHOWN = [*PICTURES, "text/html", "text/markdown", "text/plain"]
 ACTIVE = frozenset({"application/javascript", "application/vnd.jupyter.widget-view+json"})
+# Letters in a cell of a table: up to the first it stands on one line, from the second on it is prose.
+ONE_LINE, PROSE = 16, 48
 
 
 def convert(notebook: object, *, with_code: bool) -> tuple[str, str, list[dict]]:
@@ -52,6 +55,9 @@ def convert(notebook: object, *, with_code: bool) -> tuple[str, str, list[dict]]
 def _prepare(notebook: object, *, with_code: bool) -> None:
     """Leave in the notebook only what a reader should see, and give every picture its description."""
     cells = []
+    if not with_code and notebook.cells[0].cell_type == "markdown":
+        # Who only reads begins with the answer, not with what the notebook takes and leaves.
+        notebook.cells[0].source = notebook.cells[0].source.partition("\n")[0]
     for cell in notebook.cells:
         if HIDDEN_TAGS.intersection(cell.metadata.get("tags", ())):
             continue
@@ -140,6 +146,10 @@ def _finish(fragment: str) -> tuple[str, str, list[dict]]:
     _share_styles(soup)
     for number, table in enumerate(soup.select(".table table")):
         _own_ids(table, f"t{number}-")
+    _name_tables(soup)
+    for tag in soup.find_all("pre"):
+        # What scrolls must be reached without a mouse.
+        tag["tabindex"] = "0"
     first = soup.find("h1")
     heading = first.get_text().strip() if first else ""
     if first:
@@ -178,6 +188,28 @@ def _own_ids(table: object, prefix: str) -> None:
                 tag[name] = " ".join(prefix + one for one in names)
 
 
+def _name_tables(soup: object) -> None:
+    """Call the frame of every table what the table is called, each name once, and say which cells hold prose.
+
+    Title and notes get an element of their own, which stays in sight while the table scrolls.
+    """
+    names: Counter[str] = Counter()
+    for frame in soup.select(".table"):
+        title = frame.select_one(".gt_title, caption")
+        name = " ".join(title.get_text().split()) if title else ""
+        name = name or "Table"
+        names[name] += 1
+        frame["aria-label"] = name if names[name] == 1 else f"{name} ({names[name]})"
+        for cell in frame.select("tbody .gt_row, .plain tbody > tr > *"):
+            length = len(cell.get_text().strip())
+            if length <= ONE_LINE or length >= PROSE:
+                cell["class"] = [*cell.get("class", []), "short" if length <= ONE_LINE else "long"]
+        for cell in frame.select("td.gt_heading, td.gt_sourcenote, td.gt_footnote"):
+            stays = soup.new_tag("div", attrs={"class": "stays"})
+            stays.extend(list(cell.contents))
+            cell.append(stays)
+
+
 def _headings(soup: object) -> tuple[list[dict], dict[str, str]]:
     """Give headings their ids; returns the contents list and the id by Jupyter's own anchor."""
     contents, anchors, used = [], {}, set()
@@ -191,7 +223,9 @@ def _headings(soup: object) -> tuple[list[dict], dict[str, str]]:
         tag["id"] = unique
         anchors.setdefault(text.replace(" ", "-"), unique)
         contents.append({"level": int(tag.name[1]), "id": unique, "text": text})
-    return contents, anchors
+    # A criterion heads a part of many sections: listed each time it would bury the sections.
+    often = {text for text, n in Counter(one["text"] for one in contents).items() if n > 1}
+    return [one for one in contents if one["level"] == 2 or one["text"] not in often], anchors
 
 
 def _links(soup: object, anchors: dict[str, str]) -> None:

@@ -1,11 +1,12 @@
 """How many more labels would settle a candidate, simulated from the present posterior."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 
-from migration_kit.gates import verdict_of
+from migration_kit.gates import Standing, verdict_of
 
 SIZES = range(25, 801, 25)
 ENOUGH = 0.80
@@ -42,6 +43,21 @@ class Evidence:
     noise: float | None = None
 
 
+class Foreseen(NamedTuple):
+    """What is to be expected once more items are labelled.
+
+    Attributes
+    ----------
+    verdicts : dict
+        Verdict to the share of simulated runs that end with it.
+    left : list of ndarray (1 + slice,)
+        Standard deviation left of each gate's contrast, the total first. Means stay where they are on average.
+    """
+
+    verdicts: dict[str, float]
+    left: list[np.ndarray]
+
+
 def labels_needed(evidence: list[Evidence], *, assurance: float, slice_assurance: float, seed: int) -> int | None:
     """Return the smallest number of further labelled items that settles the candidate in 80% of simulated runs.
 
@@ -68,13 +84,6 @@ def settled_share(
 ) -> float:
     """Share of runs that leave ``collect`` once `more` items drawn at random were labelled for both models.
 
-    Pre-posterior analysis (Raiffa & Schlaifer 1961) on the joint posterior draws: new labels are normal observations of
-    the slices' contrasts, so covariances shrink as in a Kalman update, and the draws, drawn together by as much, say
-    where the means may move (Jalal & Alarid-Escudero 2018, doi:10.1177/0272989X17715627). The total moves with its
-    slices. What a label tells is read from the present posterior and the number of labels behind it. The part of the
-    posterior that comes from having only so many items, and from traffic known only by counts, stays; labels beyond the
-    items there are come with new items.
-
     Parameters
     ----------
     evidence : list of Evidence
@@ -89,17 +98,46 @@ def settled_share(
     float
         0 to 1. Against refits of simulated labels it is off by 0.03 (root mean square), at most by 0.10.
     """
+    found = foreseen(evidence, more, assurance=assurance, slice_assurance=slice_assurance, seed=seed)
+    return 1 - found.verdicts["collect"]
+
+
+def foreseen(
+    evidence: list[Evidence], more: int | list[np.ndarray], *, assurance: float, slice_assurance: float, seed: int,
+    standing: Standing | None = None,
+) -> Foreseen:
+    """Simulate the verdicts on a candidate once `more` items drawn at random were labelled for both models.
+
+    Pre-posterior analysis (Raiffa & Schlaifer 1961) on the joint posterior draws: new labels are normal observations of
+    the slices' contrasts, so covariances shrink as in a Kalman update, and the draws, drawn together by as much, say
+    where the means may move (Jalal & Alarid-Escudero 2018, doi:10.1177/0272989X17715627). The total moves with its
+    slices. What a label tells is read from the present posterior and the number of labels behind it. The part of the
+    posterior that comes from having only so many items, and from traffic known only by counts, stays; labels beyond the
+    items there are come with new items.
+
+    Parameters
+    ----------
+    evidence : list of Evidence
+        One a gate; gates are fitted apart and move apart.
+    more : int or list of ndarray (slice,)
+        Items drawn at random; or, for each gate, as how many of these the new labels of each slice count.
+    assurance, slice_assurance : float
+    seed : int
+    standing : Standing, optional
+        What labels do not settle.
+    """
     rng, runs = np.random.default_rng(seed), min(len(gate.draws) for gate in evidence)
-    hold, slices = [], []
-    for gate in evidence:
-        moved, left = _imagined(gate, more)
+    hold, slices, spread = [], [], []
+    for number, gate in enumerate(evidence):
+        moved, left = _imagined(gate, more[number] if isinstance(more, list) else more)
+        spread.append(left)
         held = ndtr((rng.permutation(moved)[:runs] + gate.margin) / left)
         hold.append(held[:, 0])
         slices.append(held[:, 1:][:, ~np.isnan(gate.margin[1:])])
     hold = np.stack(hold, axis=1)
     verdicts = verdict_of(hold, 1 - hold, np.concatenate(slices, axis=1), assurance=assurance,
-                          slice_assurance=slice_assurance)
-    return float((verdicts != "collect").mean())
+                          slice_assurance=slice_assurance, standing=standing or Standing())
+    return Foreseen({name: float((verdicts == name).mean()) for name in ("switch", "keep", "collect")}, spread)
 
 
 def label_noise(gate: Evidence) -> float:
@@ -121,7 +159,7 @@ def label_noise(gate: Evidence) -> float:
     return float(np.clip(noise, TINY, max(gate.spread, TINY)))
 
 
-def _imagined(gate: Evidence, more: int) -> tuple[np.ndarray, np.ndarray]:
+def _imagined(gate: Evidence, more: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means after `more` labels, dims (sample, 1 + slice), and the standard deviations left, dims (1 + slice,)."""
     mean, cov = gate.draws.mean(axis=0), np.cov(gate.draws.T, ddof=0)
     gain = _gain(gate, cov[1:, 1:], _new_labels(gate, more))
@@ -133,8 +171,10 @@ def _imagined(gate: Evidence, more: int) -> tuple[np.ndarray, np.ndarray]:
     return mean + by_slice @ mix.T, np.sqrt(np.maximum(left, TINY * (1 + np.diag(cov))))
 
 
-def _new_labels(gate: Evidence, more: int) -> np.ndarray:
-    """New labels by slice: among the items without one, and beyond those as the items are spread."""
+def _new_labels(gate: Evidence, more: int | np.ndarray) -> np.ndarray:
+    """New labels by slice: among the items without one, and beyond those as the items are spread; or as given."""
+    if isinstance(more, np.ndarray):
+        return more
     free = np.maximum(gate.items - gate.labels, 0)
     among = min(more, free.sum())
     return among * free / max(free.sum(), 1) + (more - among) * gate.items / gate.items.sum()

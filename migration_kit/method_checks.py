@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from migration_kit.checks import CheckResult
+from migration_kit.checks import CORRECTED_AGREES, CheckResult
 from migration_kit.estimands import TOTAL, contrast
 from migration_kit.gates import verdict_of
 from migration_kit.intervals import NORMAL
@@ -36,7 +36,7 @@ def correction_check(draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> Che
     text = (f"The correction by residuals moves the contrast of {worst['model']} most: by "
             f"{unit.change(worst['difference'], unit=True)}, {worst['ratio']:.1f} times its standard deviation "
             f"(at most {DISAGREEMENT:g}).")
-    return CheckResult("calibrated and corrected agree", apart.empty, text, features.attrs["criterion"],
+    return CheckResult(CORRECTED_AGREES, apart.empty, text, features.attrs["criterion"],
                        models=tuple(apart["model"]), table=table)
 
 

@@ -84,7 +84,7 @@ def flips(features: xr.Dataset, plan: Plan) -> pd.DataFrame:
     """
     primary = features.attrs["primary_metric"]
     better = plan.metric_better(primary, features.attrs["criterion"])
-    sources = [("people", _majority(features), features.attrs["better"])]
+    sources = [("people", majority(features), features.attrs["better"])]
     if better != "none":
         sources.insert(0, (primary, features["value"].sel(metric=primary).to_numpy(), better))
     slice_index, names = features["slice_index"].to_numpy(), features["slice"].to_numpy().tolist()
@@ -113,7 +113,7 @@ def confusion(features: xr.Dataset) -> pd.DataFrame:
         rows, nor has a criterion whose judgments are neither 0/1 nor preferences.
     """
     columns = ["model", "metric", "yes_yes", "yes_no", "no_yes", "no_no"]
-    pairwise, label, rows = features.attrs["kind"] == "pairwise", _majority(features), []
+    pairwise, label, rows = features.attrs["kind"] == "pairwise", majority(features), []
     if not pairwise and not scored_zero_one(features):
         return pd.DataFrame(columns=columns)
     yes, no = (1, -1) if pairwise else (1, 0)
@@ -165,7 +165,7 @@ def held_out_comparison(data: EvalData, plan: Plan, estimates: pd.DataFrame) -> 
     return both.assign(inside=(both["lower"] <= both["truth"]) & (both["truth"] <= both["upper"]))
 
 
-def _majority(features: xr.Dataset) -> np.ndarray:
+def majority(features: xr.Dataset) -> np.ndarray:
     """Labels, dims (item, model); where judgments are 0 or 1, what most raters say, NaN where they are split."""
     label = features["label"].to_numpy()
     if not scored_zero_one(features):

@@ -47,6 +47,7 @@ PREFERENCE_COLUMNS = ("opponent", "side")
 SCORE_COLUMNS = (*SCORE_REQUIRED, *PREFERENCE_COLUMNS, "repeat", "inclusion_prob", "rationale", "source")
 LIVE_REQUIRED = ("item_id", "model", "stage", "time", "criterion", "rater", "rater_kind", "value")
 LIVE_COLUMNS = (*LIVE_REQUIRED, "user", "assigned_prob", "inclusion_prob", *PREFERENCE_COLUMNS)
+INCLUSION_COLUMNS = ("item_id", "criterion", "inclusion_prob")
 LIVE_STAGES = ("shadow", "canary", "anchor")
 RATER_KINDS = ("human", "judge", "code")
 TRAFFIC_WEIGHTS = ("share", "count")
@@ -159,20 +160,21 @@ class Plan(Spec):
 
     def tables(self) -> Iterator[tuple[str, str, TableSpec]]:
         """Yield (plan key, kind, table) for every table of the plan."""
-        for kind in ("items", "scores", "outputs", "held_out", "live"):
+        for kind in ("items", "scores", "outputs", "held_out", "live", "inclusion"):
             for number, table in enumerate(getattr(self.data, kind)):
                 yield f"data.{kind}.{number}", kind, table
         if self.traffic and self.traffic.table:
             yield "traffic", "traffic", self.traffic.table
 
     def columns_of(self, kind: str) -> tuple[str, ...]:
-        """Return the columns the kit knows in a kind of table: items, scores, outputs, held_out, live or traffic."""
+        """Return the columns the kit knows in a kind of table: items, scores, ..., live, inclusion or traffic."""
         return {
             "items": (*ITEM_COLUMNS, *self.slices, *self.covariates),
             "outputs": (*OUTPUT_COLUMNS, *PREFERENCE_COLUMNS, *self.covariates),
             "scores": SCORE_COLUMNS,
             "held_out": SCORE_COLUMNS,
             "live": (*LIVE_COLUMNS, *self.slices, *self.covariates),
+            "inclusion": INCLUSION_COLUMNS,
             "traffic": (*self.slices, *TRAFFIC_WEIGHTS),
         }[kind]
 

@@ -138,6 +138,7 @@ class DataSpec(Spec):
     outputs: Tables = ()
     held_out: Tables = ()
     live: Tables = ()
+    inclusion: Tables = ()
     source: Text | None = None
     period: Text | None = None
 

@@ -2,22 +2,18 @@
 
 import numpy as np
 import pandas as pd
-import pymc as pm
 import xarray as xr
 
 from migration_kit import inference
-from migration_kit.calibration import build_model, model_data
 from migration_kit.checks import CheckResult
 from migration_kit.estimands import TOTAL, contrast, quality
 from migration_kit.judgments import keep_labels, label_rows
 from migration_kit.plan import Plan
 from migration_kit.power_scaling import log_likelihood, log_prior
-from migration_kit.prediction import DRAWN, OPTIONAL
 from migration_kit.predictive import labelled_predictions
-from migration_kit.shape import shape_of
-from migration_kit.wording import chance, counted, fixed, listed, unit_of
+from migration_kit.prior_predictive import prior_predictive_check
+from migration_kit.wording import chance, counted, fixed
 
-PRIOR_DRAWS = 1000
 LEFT_OUT = 0.20
 FEWEST_LEFT_OUT = 5
 PRIOR_SCALES = (0.5, 2.0)
@@ -55,63 +51,6 @@ def full_checks(
             prior_scale_check(draws[name], one, plan, compiled=compiled),
         ]
     return found
-
-
-def prior_draws(features: xr.Dataset, plan: Plan) -> xr.Dataset:
-    """Draw quality from the priors alone: what the model expects before any label.
-
-    Returns
-    -------
-    Dataset
-        As of `estimands.quality`, under production traffic; ``corrected`` equals ``calibrated``.
-    """
-    rows = label_rows(features)
-    shape = shape_of(rows)
-    model = build_model(shape, model_data(rows, shape))
-    names = [name for name in (*DRAWN, *OPTIONAL) if name in model.named_vars]
-    values = pm.draw([model[name] for name in names], draws=PRIOR_DRAWS, random_seed=plan.sampling.seed,
-                     mode="FAST_COMPILE")
-    drawn = {name: (("chain", "draw", *(f"{name}_{axis}" for axis in range(value.ndim - 1))), value[None])
-             for name, value in zip(names, values, strict=True)}
-    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(drawn)})
-    unlabelled = keep_labels(features, np.zeros(features.sizes["item"], dtype=bool))
-    return quality(tree, unlabelled, traffic=True, seed=plan.sampling.seed)
-
-
-def prior_predictive_check(features: xr.Dataset, plan: Plan) -> CheckResult:
-    """The priors leave room for what people said, and expect no candidate to be better.
-
-    Returns
-    -------
-    CheckResult
-        Its table: model, quantity (quality or contrast), mean, lower, upper of the prior in total, judged (mean label).
-        Worry when a mean label lies outside its interval: then the priors are at odds with the data.
-    """
-    spec = plan.criterion(features.attrs["criterion"])
-    unit, draws = unit_of(spec), prior_draws(features, plan)["calibrated"]
-    label, models = features["label"].to_numpy(), features["model"].to_numpy().tolist()
-    deltas = contrast(draws, incumbent=plan.incumbent, better=spec.better)
-    rows = []
-    for quantity, values in (("quality", draws), ("contrast", deltas)):
-        for model in values["model"].to_numpy().tolist():
-            one = values.sel(model=model, slice=TOTAL).to_numpy().ravel()
-            known = label[:, models.index(model)]
-            known = known[~np.isnan(known)] if quantity == "quality" else np.zeros(0)
-            lower, upper = _tails(one, plan)
-            rows.append({"model": model, "quantity": quantity, "mean": one.mean(), "lower": lower, "upper": upper,
-                         "judged": known.mean() if len(known) else np.nan})
-    table = pd.DataFrame(rows)
-    of_quality, of_contrast = (table[table["quantity"] == name] for name in ("quality", "contrast"))
-    outside = of_quality[(of_quality["judged"] < of_quality["lower"]) | (of_quality["judged"] > of_quality["upper"])]
-    first, widest = of_quality.iloc[-1], of_contrast.iloc[0]
-    told = (f"mean labels of {listed(outside['model'].tolist())} lie outside" if len(outside)
-            else "mean labels of all models lie within")
-    return CheckResult(
-        "priors leave room for the labels", outside.empty,
-        f"Before any label the priors expect the quality of {first['model']} at "
-        f"{unit.quality_span(first['lower'], first['upper'])} and the contrast of {widest['model']} at "
-        f"{unit.span(widest['lower'], widest['upper'])}; {told}.",
-        spec.id, models=tuple(name for name in outside["model"] if name != plan.incumbent), table=table)
 
 
 def power_scaling_check(fit: xr.DataTree, draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> CheckResult:

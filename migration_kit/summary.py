@@ -1,12 +1,11 @@
 """Plain text for the terminal: what `check` found, what `preview` answers, the verdict in a line."""
 
-from collections.abc import Sequence
 
 import pandas as pd
 
 from migration_kit.data import EvalData
 from migration_kit.plan import LIVE_STAGES, Plan
-from migration_kit.wording import DASH, chance, rounded_down, unit_of
+from migration_kit.wording import DASH, chance, rounded_down, text_table, unit_of
 
 
 def summary(plan: Plan, data: EvalData) -> str:
@@ -21,7 +20,7 @@ def summary(plan: Plan, data: EvalData) -> str:
         parts.append(_live(plan, data))
     if len(data.exclusions):
         rows = [[str(row.n), row.table, row.model or "all models", row.reason] for row in data.exclusions.itertuples()]
-        parts.append(_table("left out or missing", ["rows", "table", "model", "reason"], rows, numbers={0}))
+        parts.append(text_table("left out or missing", ["rows", "table", "model", "reason"], rows, numbers={0}))
     else:
         parts.append("left out or missing\n  nothing")
     if len(data.notes):
@@ -34,7 +33,7 @@ def _items(data: EvalData) -> str:
     shares = data.traffic.set_index("slice")["share"]
     rows = [[name, str(n), f"{n / len(data.items):.1%}", f"{shares.get(name, 0.0):.1%}"] for name, n in counts.items()]
     rows.append(["all", str(len(data.items)), "100.0%", "100.0%"])
-    return _table("items", ["slice", "items", "of items", "of traffic"], rows, numbers={1, 2, 3})
+    return text_table("items", ["slice", "items", "of items", "of traffic"], rows, numbers={1, 2, 3})
 
 
 def _scores(plan: Plan, data: EvalData, criterion_id: str) -> str:
@@ -60,7 +59,7 @@ def _scores(plan: Plan, data: EvalData, criterion_id: str) -> str:
     ]
     margin = f", margin {criterion.margin:g}" if criterion.margin is not None else ""
     title = f"{criterion_id} ({criterion.role}{margin}): labels, and share of items with each metric"
-    return _table(title, ["model", "labels", *criterion.metrics], rows, numbers=set(range(1, 2 + len(columns))))
+    return text_table(title, ["model", "labels", *criterion.metrics], rows, numbers=set(range(1, 2 + len(columns))))
 
 
 def _live(plan: Plan, data: EvalData) -> str:
@@ -75,7 +74,8 @@ def _live(plan: Plan, data: EvalData) -> str:
         rows.append([stage, str(here["item_id"].nunique()), str(here["user"].nunique()) if stage == "canary" else DASH,
                      DASH if judged is None else str(judged), f"{here['time'].min():%Y-%m-%d}",
                      f"{here['time'].max():%Y-%m-%d}", ", ".join(one for one in plan.model_ids if one in models)])
-    return _table("live", ["stage", "requests", "users", "judged", "first", "last", "models"], rows, numbers={1, 2, 3})
+    heads = ["stage", "requests", "users", "judged", "first", "last", "models"]
+    return text_table("live", heads, rows, numbers={1, 2, 3})
 
 
 def preview_text(answer: dict, plan: Plan) -> str:
@@ -98,7 +98,7 @@ def preview_text(answer: dict, plan: Plan) -> str:
         margin = f" (margin {unit.size(part['margin'])})" if part["margin"] is not None else ""
         contrast = "contrast, points" if unit.in_points else "contrast"
         heads = ["model", "labels", unit.noun, "interval", contrast, "interval", "non-inferior"]
-        parts.append("\n".join([_table(f"{part['criterion']}{margin}", heads, rows, numbers=set(range(1, 7))),
+        parts.append("\n".join([text_table(f"{part['criterion']}{margin}", heads, rows, numbers=set(range(1, 7))),
                                 *(f"  {note}" for note in part["notes"])]))
     if answer["verdicts"]:
         width = max(len(name) for name in answer["verdicts"])
@@ -122,15 +122,3 @@ def verdict_line(decision: dict, *, incumbent: str) -> str:
         labels = f"about {needed} more labels" if needed else "more labels"
         return f"collect {labels}{f' for {candidate}' if candidate else ''}{told}"
     return "none; the run saved no decision"
-
-
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: set[int]) -> str:
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in numbers else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [heads, *rows]
-    ]
-    return "\n".join([title, *(f"  {line}" for line in lines)])

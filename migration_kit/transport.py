@@ -15,11 +15,12 @@ from migration_kit.estimands import TOTAL
 from migration_kit.gates import contrasts
 from migration_kit.intervals import NORMAL
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.wording import chance, unit_of
+from migration_kit.wording import chance, counted, listed, share, unit_of
 
 HOLDS_LIVE = "holds on live requests"
 FLAGGED_AT = 0.8
 SDS_IN_RANGE = 4.0
+MOST_NAMED = 4
 GAP_COLUMNS = (
     "criterion", "model", "slice", "offline", "offline_sd", "shadow", "shadow_sd", "gap", "gap_sd", "gap_lower",
     "gap_upper", "margin", "prior_beyond", "beyond", "joint", "joint_sd", "joint_lower", "joint_upper",
@@ -96,9 +97,9 @@ def transport_gap(
     both = {name: contrasts(draws, plan, spec)["calibrated"] for name, draws in (("offline", offline),
                                                                                  ("shadow", shadow))}
     slices = [name for name in both["shadow"]["slice"].to_numpy() if name != TOTAL]
-    share = features["share"].sel(slice=slices)
-    covered = float(share.sum())
-    share = share / covered
+    weight = features["share"].sel(slice=slices)
+    covered = float(weight.sum())
+    weight = weight / covered
     rows = []
     for model in both["shadow"]["model"].to_numpy():
         judged = min(int(labels.get(model, 0)), int(labels.get(plan.incumbent, 0)))
@@ -106,7 +107,7 @@ def transport_gap(
             seen = {}
             for layer, delta in both.items():
                 values = delta.sel(model=model)
-                one = (values.sel(slice=slices) * share).sum("slice") if name == TOTAL else values.sel(slice=name)
+                one = (values.sel(slice=slices) * weight).sum("slice") if name == TOTAL else values.sel(slice=name)
                 seen[layer], seen[f"{layer}_sd"] = float(one.mean()), float(one.std())
             if not judged:
                 seen["shadow"] = seen["shadow_sd"] = np.nan
@@ -163,19 +164,44 @@ def live_contrasts(deltas: dict[str, xr.DataArray], gaps: pd.DataFrame) -> dict[
         From `transport_gap`, rows of the criterion. Models and slices without a row, or whose shadow nobody judged,
         stay as they are.
     """
-    known = gaps[gaps["shadow"].notna()]
-    found = {}
+    known, found = list(gaps[gaps["shadow"].notna()].itertuples()), {}
     for name, one in deltas.items():
-        moved = one.copy(deep=True)
-        for row in known.itertuples():
-            here = {"model": row.model, "slice": row.slice}
-            own = one.sel(here)
+        moved = one.transpose("sample", "model", "slice").copy(deep=True)
+        places = [{label: place for place, label in enumerate(one[dim].to_numpy().tolist())}
+                  for dim in ("model", "slice")]
+        for row in known:
+            here = (slice(None), places[0][row.model], places[1][row.slice])
+            own = moved.values[here].copy()
             stretch = row.joint_sd / row.offline_sd if row.offline_sd > 0 else 1.0
             # What the shadow did not see stays as the test set has it.
             change = row.joint - row.offline + (own - own.mean()) * (stretch - 1)
-            moved.loc[here] = own + row.covered * change
+            moved.values[here] = own + row.covered * change
         found[name] = moved
     return found
+
+
+def at_margins(gaps: pd.DataFrame, plan: Plan, features: dict[str, xr.Dataset]) -> pd.DataFrame:
+    """Hold gaps against the margins of another plan; the contrasts themselves stay.
+
+    Parameters
+    ----------
+    gaps : DataFrame
+        From `transport_gap`.
+    plan : Plan
+        With the margins.
+    features : dict of Dataset
+        Criterion to its features of the test set.
+    """
+    rows, scale = [], {name: gap_scale(plan, features[name]) for name in gaps["criterion"].unique()}
+    for row in gaps.itertuples():
+        spec = plan.criterion(row.criterion)
+        margin = spec.margin if row.slice == TOTAL else spec.slice_margin
+        rows.append([np.nan] * 4 if margin is None else [
+            margin, _beyond(0.0, scale[row.criterion], margin), _beyond(row.gap, row.gap_sd, margin),
+            float(ndtr((row.joint + margin) / row.joint_sd)) if row.joint_sd > 0 else np.nan])
+    numbers = np.array(rows, dtype=float).reshape(-1, 4).T
+    found = gaps.assign(**dict(zip(("margin", "prior_beyond", "beyond", "prob_noninferior"), numbers, strict=True)))
+    return found.assign(flagged=found["beyond"] >= FLAGGED_AT)
 
 
 def transport_check(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> CheckResult:
@@ -190,15 +216,30 @@ def transport_check(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) ->
                            criterion.id, table=mine)
     flagged = mine[mine["flagged"]]
     worst = mine.loc[mine["beyond"].idxmax()]
-    return CheckResult(HOLDS_LIVE, flagged.empty, gap_sentence(worst, plan, criterion), criterion.id,
-                       models=tuple(flagged["model"]), table=mine)
+    text = gap_sentence(worst, plan, criterion, seen_part(gaps, criterion.id))
+    return CheckResult(HOLDS_LIVE, flagged.empty, text, criterion.id, models=tuple(flagged["model"]), table=mine)
 
 
-def gap_sentence(row: pd.Series, plan: Plan, criterion: CriterionSpec) -> str:
-    """Say what was promised, what live requests show, and how likely the two are further apart than the margin."""
+def seen_part(gaps: pd.DataFrame, criterion: str) -> str:
+    """Name the part of traffic that live requests speak of, as in "tweets (80% of traffic)"; empty where it is all."""
+    mine = gaps[gaps["criterion"] == criterion]
+    covered = mine.loc[mine["slice"] == TOTAL, "covered"].min()
+    if not covered < 1 - 1e-9:
+        return ""
+    names = list(dict.fromkeys(mine.loc[mine["slice"] != TOTAL, "slice"]))
+    told = listed(names) if len(names) <= MOST_NAMED else counted(len(names), "slice")
+    return f"{told} ({share(covered)} of traffic)"
+
+
+def gap_sentence(row: pd.Series, plan: Plan, criterion: CriterionSpec, part: str) -> str:
+    """Say what was promised, what live requests show, and how likely the two are further apart than the margin.
+
+    `part`, from `seen_part`, says of which part of traffic.
+    """
     unit = unit_of(criterion)
-    return (f"For live requests the test set promised {row['model']} {unit.change(row['offline'], unit=True)} against "
-            f"{plan.incumbent} on {criterion.id}, and {row['n_labels']} judged live outputs show "
+    where = f" in {part}" if part else ""
+    return (f"For live requests{where} the test set promised {row['model']} {unit.change(row['offline'], unit=True)} "
+            f"against {plan.incumbent} on {criterion.id}, and {row['n_labels']} judged live outputs show "
             f"{unit.change(row['shadow'], unit=True)}; the probability that the two differ by more than the margin of "
             f"{unit.size(criterion.margin)} is {chance(row['beyond'])} ({chance(row['prior_beyond'])} before).")
 

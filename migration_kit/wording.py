@@ -165,6 +165,19 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def text_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: set[int]) -> str:
+    """Return a table as plain text; the columns whose places are `numbers` are aligned right."""
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [heads, *rows]
+    ]
+    return "\n".join([title, *(f"  {line}" for line in lines)])
+
+
 def flip_words(kind: str, *, verdicts: bool, scores: bool) -> str:
     """Say when an item is lost and when it is gained: by preferences, by verdicts good or bad, by scores."""
     if kind == "pairwise":

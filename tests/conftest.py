@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+BROWSER = ROOT / "tests" / "browser"
 
 PLAN = """\
 title: Tiny assistant
@@ -49,6 +50,14 @@ ANSWERS = """\
 .10 .10 .00
 .11 .11 .10
 """
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium (tests/browser)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if collection_path == BROWSER and not config.getoption("browser") else None
 
 
 def write_tiny(folder: Path) -> Path:

@@ -142,3 +142,16 @@ def relabelled(features: xr.Dataset, label: np.ndarray) -> xr.Dataset:
     columns = {"judged": judged, "judged_value": judged, "judged_level": judged.astype(np.int64)}
     rows = {name: ("judgment", column) for name, column in columns.items()}
     return features.assign(rows).assign(label=features["label"].where(features["label"].isnull(), label))
+
+
+def posterior(features: xr.Dataset, weight: np.ndarray | None = None, draws: int = 1000) -> xr.DataTree:
+    """A stand-in for a fit: no effects but the weights of the components, every draw the same."""
+    shape = {"level": ("model",), "weight": ("component",), "trust": ("model",), "slice_effect": ("slice",),
+             "model_slice_effect": ("slice", "model"), "item_scale": ("model",)}
+    drawn = {name: (("chain", "draw", *dims), np.zeros((1, draws, *(features.sizes[dim] for dim in dims))))
+             for name, dims in shape.items()}
+    if weight is not None:
+        drawn["weight"][1][:] = weight
+        drawn["trust"][1][:] = 1
+    drawn["cuts"] = (("chain", "draw", "cut"), np.zeros((1, draws, 1)))
+    return xr.DataTree.from_dict({"posterior": xr.Dataset(drawn)})

@@ -56,6 +56,17 @@ def test_bad_sampling_blocks():
     assert sampling_check(fit, draws, features, plan).passed is False
 
 
+def test_sampling_of_a_monitor_blocks_nothing():
+    fit, features, plan = sampled([0.2, 0.6, -0.3])
+    fit["sample_stats"]["diverging"][0, :10] = True
+    draws = quality(fit, features, traffic=True, seed=1)
+    watched = plan.model_copy(update={"criteria": tuple(
+        one.model_copy(update={"role": "monitor"}) for one in plan.criteria)})
+    for one, blocks in ((plan, True), (watched, False)):
+        check = sampling_check(fit, draws, features, one)
+        assert check.passed is False and check.blocks == blocks
+
+
 def test_correction_check_counts_in_standard_deviations():
     fit, features, plan = sampled([0.2, 0.6, -0.3])
     draws = quality(fit, features, traffic=True, seed=1)

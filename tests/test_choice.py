@@ -88,6 +88,11 @@ def test_who_fell_where_is_told():
     assert said == "other fell at gate correct (ruled out). new passed every step."
     shown = text_of(tables.elimination(table))
     assert "nobody fell" in shown and "loses more than 3 points is >99.9%" in shown
+    rows = pd.DataFrame([{"step": step, "candidate": who, "outcome": "", "reason": "", "remaining": left}
+                         for step, who, left in (("facts", "", "a and b"), ("gate x", "", "a and b"),
+                                                 ("gate y", "a", "b"), ("every slice", "", "b"))])
+    shown = text_of(tables.elimination(rows))
+    assert "facts, gate x nobody fell" in shown and shown.count("nobody fell") == 2 and "a and b" not in shown
     plan, decision = case([-0.2])
     assert "No candidate passed every step" in story.elimination(
         elimination(plan, decision, NO_REQUIREMENTS), decision, plan)

@@ -1,10 +1,14 @@
 """What is valid and odd: told with file, row and what is done with it, in `check`, in `preview` and as a check."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from test_data import PLANS, Tiny, counts
 
+from migration_kit import story
+from migration_kit.contract import no_notes
 from migration_kit.data import load_data, read_data, save_data
 from migration_kit.data_checks import noted_checks
 from migration_kit.plan import load_plan
@@ -201,6 +205,14 @@ def test_notes_are_stored_with_the_data(tiny, tmp_path):
 def test_nothing_is_odd_in_the_embedded_data(plan):
     found = load_data(load_plan(PLANS.parents[1] / plan / "migration.yml"))
     assert [text for text in texts(found) if not text.startswith("live")] == []
+
+
+def test_notes_are_told_letter_by_letter():
+    nothing = no_notes()
+    odd = pd.DataFrame([("", "", "live.csv: <b>2</b> users met -1 model.")], columns=nothing.columns)
+    assert story.measured.notes(SimpleNamespace(notes=nothing)) == "Nothing in the tables is odd."
+    told = story.measured.notes(SimpleNamespace(notes=odd))
+    assert "was kept" in told and "\\<b\\>2" in told and "−1" in told
 
 
 @pytest.mark.parametrize("name", ["arena", "hanna", "nlg", "openqa", "pandalm", "triviaqa", "wmt23"])

@@ -866,7 +866,9 @@ def test_an_alarm_is_told_in_the_units_of_its_criterion(details, told):
     rng = np.random.default_rng(1)
     value = rng.random((100, 2, 1)) + np.array([0, 1])[:, None]
     plan = small_plan(**details)
-    features = small_features(value, np.full((100, 2), NAN), plan)
+    label = np.full((100, 2), NAN)
+    label[:10] = [NAN if plan.criteria[0].kind == "pairwise" else 1.0, 1.0]
+    features = small_features(value, label, plan)
     quality = np.stack([np.full((500, 1), 0.5), 0.2 + 0.01 * rng.standard_normal((500, 1))], axis=2)
     draws = xr.Dataset({"calibrated": (("draw", "slice", "model"), quality - quality.mean() + 0.5)},
                        coords={"slice": ["all"], "model": ["old", "new"]})

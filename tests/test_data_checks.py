@@ -50,6 +50,17 @@ def test_data_checks(kind, expected):
         assert "Nobody has judged an output" in found(features, plan)[KINDS].text
 
 
+@pytest.mark.parametrize(("role", "blocks"), [("gate", True), ("trade-off", True), ("monitor", False)])
+@pytest.mark.parametrize("kind", ["one class", "unseen", "none"])
+def test_a_monitor_decides_nothing_so_its_labels_block_nothing(kind, role, blocks):
+    features, plan = labels_of(kind)
+    plan = plan.model_copy(update={"criteria": tuple(one.model_copy(update={"role": role}) for one in plan.criteria)})
+    failed = [check for check in data_checks(features, plan) if check.passed is False and check.name != EACH]
+    assert failed and all(check.blocks == blocks for check in failed)
+    if kind == "none":
+        assert ("nothing can be decided" in failed[0].text) == blocks
+
+
 def test_label_counts():
     counts = label_counts(labels_of("unseen")[0]).set_index(["model", "slice"])
     assert counts.loc[("old", "a"), ["items", "labels", "commonest", "other"]].tolist() == [100, 0, 0, 0]

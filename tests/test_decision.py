@@ -9,6 +9,7 @@ import xarray as xr
 from helpers import MODELS, small_features, small_plan
 from scipy.special import ndtri
 
+from migration_kit import story
 from migration_kit.alarms import raw_alarms
 from migration_kit.checks import CheckResult, check_table, read_checks
 from migration_kit.decision import decide
@@ -362,6 +363,20 @@ def test_an_alarm_names_the_metric_that_says_the_opposite():
     assert not raw_alarms(draws, features, plan)["alarm"].any()
 
 
+def test_no_alarm_is_raised_on_a_guess():
+    plan, draws, features = make([0.08, 0.08])
+    features["correct"]["value"][:] = 0.5
+    features["correct"]["value"][:, 1:] = np.random.default_rng(0).normal(0.3, 0.05, (200, 2, 1))
+    assert raw_alarms(draws, features, plan)["model"].tolist() == ["new", "other"]
+    features["correct"]["label"][:, 2] = np.nan
+    assert raw_alarms(draws, features, plan)["model"].tolist() == ["new"]
+    told = story.alarms({"candidates": {"new": {"gates": {"correct": {"labelled": True}}},
+                                        "other": {"gates": {"correct": {"labelled": False}}}}, "alarms": []})
+    assert "No metric says" in told and "Of other on correct a metric cannot be held against people" in told
+    features["correct"]["label"][:, 0] = np.nan
+    assert raw_alarms(draws, features, plan).empty
+
+
 def test_decision_and_checks_survive_storage():
     found = verdicts(make([0.02, -0.2])).to_dict()
     assert found["candidates"]["new"]["gates"]["correct"]["margin"] == 0.03
@@ -429,13 +444,15 @@ def test_further_labels_must_be_live_where_live_requests_decide():
         return pd.concat([gap_rows(where=where, **numbers) for where in ("all", "all items")])
 
     found = verdicts(make([0.02]), gaps=rows(joint=0.05, joint_sd=0.05)).candidates["new"]
-    assert found.verdict == "collect" and "more labelled items, for correct live requests, are likely" in found.sentence
+    assert found.verdict == "collect" and "more labelled items, live requests on correct, are likely" in found.sentence
     assert "so they must be new" not in found.sentence
     # The joint draws do not say what a label tells, the labels do: of ones that differ less, fewer are needed.
     plan, draws, features = make([0.02])
     features["correct"]["label"][:, 1] = features["correct"]["label"][:, 0]
     alike = verdicts((plan, draws, features), gaps=rows(joint=0.05, joint_sd=0.05)).candidates["new"]
     assert 25 <= alike.labels_needed < found.labels_needed
+    stuck = verdicts(make([0.02]), gaps=rows(joint=-0.03, joint_sd=0.01)).candidates["new"]
+    assert "800 more labelled items, drawn at random (on correct from live requests), are not likely" in stuck.sentence
 
 
 def dated(made, *, retires, costs=True):

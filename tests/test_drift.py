@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from helpers import small_plan
 
+from migration_kit import story
 from migration_kit.drift import anchor_check, anchor_drift, live_mix, mix_check
 
 SHARE = {"a": 0.5, "b": 0.3, "c": 0.2}
@@ -43,6 +44,25 @@ def test_a_mix_that_stayed_is_not_told():
     # The χ² test alone fails 1%; of 300, more than 9 would happen once in 500 times.
     assert passed.count(False) <= 9
     assert mix_check(live_mix(mixed(SHARE, stage="anchor"))).passed is None
+
+
+def test_requests_of_one_slice_alone_say_nothing_of_the_mix():
+    only = live_mix(mixed({"a": 0.0, "b": 1.0, "c": 0.0}))
+    check = mix_check(only)
+    assert check.passed is None
+    assert check.text == ("All 600 shadow requests are of b, so they do not show whether the traffic of the plan still "
+                          "holds.")
+    assert story.shadow.live_mix(only) == "The shadow holds b only, 30% of the plan's traffic."
+    # A slice that is missing among several is a mix that moved, and so is the canary beside such a shadow.
+    assert mix_check(live_mix(mixed({"a": 0.6, "b": 0.4, "c": 0.0}))).passed is False
+    both = mixed({"a": 0.0, "b": 1.0, "c": 0.0})
+    moved = mixed({"a": 0.2, "b": 0.2, "c": 0.6}, stage="canary").live
+    both.live = pd.concat([both.live, moved.assign(item_id="u" + moved["item_id"])])
+    check = mix_check(live_mix(both))
+    assert check.passed is False and "600 canary requests" in check.text and "shadow requests are of b" in check.text
+    # Where there is one slice only, its requests are all of the traffic.
+    single = only[only["slice"] == "b"].assign(traffic=1.0).reset_index(drop=True)
+    assert mix_check(single).passed is True
 
 
 def anchored(shift, *, n=100, flips=0.0, seed=0):

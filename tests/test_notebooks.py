@@ -197,7 +197,7 @@ def test_every_scale_is_told_in_its_own_unit(pages):
 def test_what_metrics_are_worth_and_what_would_turn_a_verdict_is_told(pages):
     assert "Which metrics earn their keep" in pages["02_candidates"].get_text()
     report = pages["05_report"].get_text()
-    assert "What would change a verdict, each alone" in report
+    assert "whatever margin, traffic and prior" in report
     assert "Margins at which each gate would hold" in report
 
 

@@ -26,7 +26,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STAGES = ["01_baseline", "02_candidates", "03_calibration", "04_validation", "05_report"]
 
 # Distribution name -> import name, where they differ.
-IMPORT_NAMES = {"pillow": "PIL", "beautifulsoup4": "bs4", "pyyaml": "yaml", "pyzmq": "zmq"}
+IMPORT_NAMES = {"pillow": "PIL", "beautifulsoup4": "bs4", "ipython": "IPython", "pyyaml": "yaml", "pyzmq": "zmq"}
 # Needed without an import of ours: engines chosen by name and Jupyter's own parts.
 USED_BY_NAME = {"h5netcdf", "h5py", "ipykernel", "ipywidgets", "jupyterlab", "nutpie", "pyarrow"}
 # What these two require themselves is one stack with them, and may be imported.
@@ -44,7 +44,7 @@ def requirements(*, dev: bool) -> dict[str, SpecifierSet]:
 
 
 def make_targets() -> list[str]:
-    return re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    return re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
 
 
 def project_files() -> list[Path]:
@@ -255,7 +255,8 @@ def test_no_machine_paths():
 
 
 def test_own_files_name_no_package_source():
-    for name in ("Makefile", "pyproject.toml", "environment.yml", "requirements.lock", ".ci/run"):
+    browser = [f"tests/browser/{name}" for name in ("package.json", "package-lock.json", ".npmrc")]
+    for name in ("Makefile", "pyproject.toml", "environment.yml", "requirements.lock", ".ci/run", *browser):
         assert "://" not in (ROOT / name).read_text(encoding="utf-8"), name
 
 

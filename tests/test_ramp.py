@@ -121,7 +121,7 @@ def test_without_gates_or_users_per_day_nothing_is_simulated():
         odds = simulate_ramps(plan, RATES, seed=1)
         conditions = rollback_conditions(plan, RATES)
         assert odds.empty and conditions.empty
-        told = [story.ramp_odds(odds, RATES, plan), story.rollback(conditions, plan)]
+        told = [story.ramp_odds(odds, RATES, plan), story.rollback(conditions, RATES, plan)]
         assert all("role gate" in one or "users_per_day" in one for one in told)
         assert tables.ramp_odds(odds, plan) and tables.rollback(conditions, plan)
         assert figures.ramp_odds(odds, plan).alt_text
@@ -228,7 +228,7 @@ def test_more_users_bring_the_numbers_nearer_to_the_margin():
     for _, part in conditions.groupby("share"):
         assert part["roll_back"].is_monotonic_increasing and part["promote"].is_monotonic_decreasing
         assert (part["roll_back"] < 0.78).all() and (part["promote"] > 0.78).all()
-    told = story.rollback(conditions, PLAN)
+    told = story.rollback(conditions, RATES, PLAN)
     week = conditions[conditions["days"] == 7].iloc[0]
     assert f"{100 * week['roll_back']:.1f}% after {week['users']:,.0f} users at 1%" in told
     assert "at most 5%" in told

@@ -250,10 +250,25 @@ def test_headings_get_unique_ids_and_the_first_is_the_title():
     assert [item["id"] for item in contents] == ["s-same", "s-same-2", "s-50"]
 
 
+def test_headings_that_come_again_and_again_are_not_in_the_contents():
+    parts = [new_markdown_cell(f"## {section}\n\n### correct\n\n### Only in {section}") for section in ("One", "Two")]
+    _, _, contents = fragment(new_markdown_cell("# Title"), *parts)
+    assert [item["text"] for item in contents] == ["One", "Only in One", "Two", "Only in Two"]
+
+
+def test_without_code_a_page_begins_with_the_answer():
+    first = new_markdown_cell("# Title\n\n**Inputs.** What the stages left.")
+    said = new_code_cell("say()", outputs=[shown({"text/markdown": "Switch."})])
+    assert "Inputs" in fragment(first, said)[0]
+    body, heading, _ = fragment(first, said, with_code=False)
+    assert heading == "Title" and "Inputs" not in body and "Switch." in body
+
+
 def test_tables_scroll_and_their_ids_do_not_clash():
     table = '<table aria-labelledby="t"><tr><th id="t">t</th></tr><tr><td headers="t">1</td></tr></table>'
     body = body_of(shown({"text/html": table}), shown({"text/html": table}))
-    assert body.count('<div aria-label="Table" class="table"') + body.count('<div class="table"') == 2
+    assert [frame["aria-label"] for frame in BeautifulSoup(body, "html.parser").select(".table[tabindex='0']")] == [
+        "Table", "Table (2)"]
     assert sorted(Addresses(body).ids) == ["t0-t", "t1-t"]
     assert 'headers="t1-t"' in body
     assert 'class="table"' in fragment(new_markdown_cell("| a |\n|---|\n| 1 |"))[0]
@@ -274,3 +289,21 @@ def test_tables_share_the_style_they_bring_along():
     assert len(kinds) == 1 and f".{kinds.pop()} .gt_table" in styles[0].get_text()
     assert not re.search(r"#[a-z]{10} ", styles[0].get_text())
     assert [cell.get_text() for cell in page.select("tbody th")] == ["a", "b", "c"]
+
+
+def test_a_table_is_called_by_its_title_and_tells_prose_from_numbers():
+    prose = "What the desk can take in one night of December, as the leads said."
+    table = grid([("model", "name"), ("n", "right"), ("why", "left")], [["b-2026", "3 points", prose]],
+                 title="Margins & more", note="A note.").as_raw_html()
+    page = BeautifulSoup(body_of(shown({"text/html": table}), shown({"text/html": table})), "html.parser")
+    assert [frame["aria-label"] for frame in page.select(".table")] == ["Margins & more", "Margins & more (2)"]
+    cells = page.select_one(".table").select("tbody .gt_row")
+    assert [set(cell["class"]) & {"short", "long"} for cell in cells] == [{"short"}, {"short"}, {"long"}]
+    assert [one.get_text() for one in page.select_one(".table").select(".stays")] == ["Margins & more", "A note."]
+
+
+def test_what_scrolls_is_reached_without_a_mouse():
+    page = BeautifulSoup(body_of(shown({"image/png": png()}), new_output("stream", name="stdout", text="x")),
+                         "html.parser")
+    assert page.select_one(".picture")["tabindex"] == "0"
+    assert page.find_all("pre") and all(tag["tabindex"] == "0" for tag in page.find_all("pre"))

@@ -7,7 +7,7 @@ from helpers import pairs_features
 from scipy.special import ndtr
 from scipy.stats import ks_2samp
 
-from migration_kit import inference, sensitivity
+from migration_kit import inference, prior_predictive, sensitivity
 from migration_kit.estimands import quality
 from migration_kit.judgments import keep_labels
 from migration_kit.simulate import SCENARIOS, simulate_pairs
@@ -43,7 +43,7 @@ def test_every_check_of_a_sound_model_passes(fitted, monkeypatch):
 
 def test_priors_alone_are_what_their_formula_says(fitted):
     features, plan, *_ = fitted
-    drawn = sensitivity.prior_draws(features, plan)["calibrated"].sel(slice="all", model="new").to_numpy().ravel()
+    drawn = prior_predictive.prior_draws(features, plan)["calibrated"].sel(slice="all", model="new").to_numpy().ravel()
     rng, x = np.random.default_rng(0), features["x"].to_numpy()[:, 1]
     n = 4000
     level = 1.5 * (rng.standard_normal(n) + rng.standard_normal(n))
@@ -56,8 +56,8 @@ def test_priors_alone_are_what_their_formula_says(fitted):
 
 def test_priors_at_odds_with_labels_are_told(fitted, monkeypatch):
     features, plan, _, _, draws = fitted
-    monkeypatch.setattr(sensitivity, "prior_draws", lambda features, plan: shifted(draws, -0.5))
-    found = sensitivity.prior_predictive_check(features, plan)
+    monkeypatch.setattr(prior_predictive, "prior_draws", lambda features, plan: shifted(draws, -0.5))
+    found = prior_predictive.prior_predictive_check(features, plan)
     assert found.passed is False and found.models == ("new",) and "mean labels of new lie outside" in found.text
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from migration_kit.data import load_data
 from migration_kit.plan import load_plan
+from migration_kit.shadow import shadow_data
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "data" / "sentiment"
@@ -19,8 +20,8 @@ KEY = ["item_id", "model"]
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
-    csv = {name: pd.read_csv(FOLDER / f"{name}.csv") for name in ("items", "human", "traffic")}
-    names = ("outputs", "metrics", "ratings", "held_out")
+    csv = {name: pd.read_csv(FOLDER / f"{name}.csv") for name in ("items", "human", "traffic", "live_human")}
+    names = ("outputs", "metrics", "ratings", "held_out", "live", "live_ratings")
     return csv | {name: pd.read_parquet(FOLDER / f"{name}.parquet") for name in names}
 
 
@@ -97,16 +98,17 @@ def test_metrics_are_of_the_outputs(tables):
     assert agrees["afinn-0.1"] > 0.98
 
 
-def test_human_judgments_are_one_possible_rater_an_item(tables, build):
-    human, outputs = tables["human"], tables["outputs"]
-    assert human["item_id"].nunique() == build.N_LABELLED
+@pytest.mark.parametrize("layer", ["", "live_"])
+def test_human_judgments_are_one_possible_rater_an_item(tables, build, layer):
+    human, outputs = tables[f"{layer}human"], tables["live" if layer else "outputs"]
+    assert human["item_id"].nunique() == (build.N_LIVE_LABELLED if layer else build.N_LABELLED)
     assert (human.groupby("item_id")["model"].nunique() == outputs["model"].nunique()).all()
     assert (human.groupby("item_id")["rater_polarity"].nunique() == 1).all()
     assert (human["verdict"].eq("agree") == human["polarity"].eq(human["rater_polarity"])).all()
     made = human.merge(outputs, on=KEY, validate="1:1", suffixes=("", "_made"))
     assert len(made) == len(human)
     assert (made["polarity"] == made["polarity_made"]).all()
-    drawn = human.drop_duplicates("item_id").merge(tables["ratings"], on="item_id", validate="1:1")
+    drawn = human.drop_duplicates("item_id").merge(tables[f"{layer}ratings"], on="item_id", validate="1:1")
     assert all(row[COUNTS[row["rater_polarity"]]] > 0 for _, row in drawn.iterrows())
 
 
@@ -147,6 +149,56 @@ def test_the_plan_reads_every_row(tables, plan):
         assert n[rater] == len(tables["outputs"])
     assert set(plan.criterion("polarity").metrics) <= set(n["polarity"].index)
     assert len(data.held_out) == len(tables["held_out"])
+
+
+def test_live_requests_are_further_tweets_run_like_the_test_set(tables, build):
+    live, outputs = tables["live"], tables["outputs"]
+    assert not live.duplicated(KEY).any() and live["item_id"].nunique() == build.N_LIVE
+    assert (live.groupby("item_id")["model"].nunique() == len(build.MODELS)).all()
+    assert live["item_id"].str.startswith(f"{build.LIVE_DOMAIN}-").all()
+    assert not live["item_id"].isin(tables["items"]["item_id"]).any()
+    assert set(tables["live_ratings"]["item_id"]) == set(live["item_id"])
+    assert (live["decided"] == live["polarity"].abs()).all()
+    wide = live.pivot(index="item_id", columns="model", values="polarity")
+    for model, rows in live.groupby("model"):
+        assert (build.polarity(rows["score"], model) == rows["polarity"]).all()
+        # The same yardstick as on the test set: equal scores have equal confidence.
+        known = outputs[outputs["model"] == model].drop_duplicates("score").set_index("score")["confidence"]
+        there = rows[rows["score"].isin(known.index)]
+        assert len(there) > 300 and (known.loc[there["score"]].to_numpy() == there["confidence"].to_numpy()).all()
+        others = wide.drop(columns=model).eq(wide[model], axis=0).mean(axis=1)
+        assert (rows.set_index("item_id")["rivals_agree"] == others).all()
+
+
+def live_truth(tables: dict[str, pd.DataFrame]) -> pd.Series:
+    """Mean share of all raters who agree with the model on live tweets, each model minus the incumbent."""
+    counts = tables["live_ratings"].set_index("item_id")[list(COUNTS.values())]
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    live = tables["live"]
+    value = [shares.at[item, COUNTS[p]] for item, p in zip(live["item_id"], live["polarity"], strict=True)]
+    quality = live.assign(value=value).groupby("model")["value"].mean()
+    return quality - quality["afinn-0.1"]
+
+
+def test_live_tweets_are_like_those_of_the_test_set(tables):
+    truth = live_truth(tables)
+    rows = tables["held_out"].merge(tables["items"], on="item_id").query("domain == 'tweets'")
+    offline = rows.groupby("model")["value"].mean()
+    offline = offline - offline["afinn-0.1"]
+    for model, (live, there) in {"vader-3.3.2": (0.0642, 0.0701), "textblob-0.20.1": (-0.0560, -0.0496)}.items():
+        assert truth[model] == pytest.approx(live, abs=5e-5) and offline[model] == pytest.approx(there, abs=5e-5)
+
+
+def test_the_shadow_of_the_plan_holds_these_tweets_and_their_labels(tables, plan, build):
+    data = load_data(plan)
+    shadow, own = shadow_data(data, plan)
+    assert set(data.live["stage"]) == {"shadow"} and data.live["time"].nunique() == 1
+    assert list(shadow.traffic["slice"]) == [build.LIVE_DOMAIN] and len(shadow.items) == build.N_LIVE
+    assert own.model_ids == plan.model_ids and own.criterion("polarity").metrics == plan.criterion("polarity").metrics
+    assert own.criterion("polarity").covariates == plan.criterion("polarity").covariates
+    n = shadow.scores.groupby(["rater_kind"]).size()
+    assert n["human"] == len(tables["live_human"])
+    assert n["judge"] + n["code"] == len(tables["live"]) * len(own.criterion("polarity").metrics)
 
 
 def test_build_names_the_packages_that_the_models_are_named_after(build, plan):

@@ -1,5 +1,7 @@
 """Sentences say what the numbers say, for every sign and for what is not known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -210,7 +212,6 @@ def test_the_verdict_comes_first(case, verdict, head):
     plan = case[0]
     told = story.verdict(decision(verdict, 0.99, 0.01), plan)
     assert told.startswith(f"{head}\n\n**So it is\\.**")
-    assert ("the gate correct holds: 99.0%; the plan asks for 95%" in told) == (verdict == "switch")
     reasons = story.reasons(decision(verdict, 0.99, 0.01))
     assert "Moved by −1" in reasons
     assert ("stays in production" in story.conditions(decision(verdict, 0.99, 0.01), plan)) == (verdict != "switch")
@@ -266,21 +267,14 @@ def test_held_out_comparison_weighs_slices_by_traffic_and_turns_the_sign(tmp_pat
     assert "all judgments say −8.0 points, the calibrated contrast is −10.0; its interval holds what they say" in told
 
 
-def test_caveats_stand_beside_the_verdict(case):
+def test_other_methods_stand_beside_the_verdict(case):
     plan = case[0]
     rows = [{"criterion": plan.gates[0].id, "model": "new", "slice": "all", "quantity": "contrast", "method": method,
              "prob_noninferior": p} for method, p in (("calibrated", 0.99), ("labels_only", 0.91), ("ppi", np.nan))]
-    checks = pd.DataFrame({"name": ["sampling", "labels cover traffic"], "criterion": ["correct", "correct"],
-                           "passed": pd.array([False, None], dtype="boolean")})
-    told = story.caveats(decision("switch", 0.99, 0.01), checks, pd.DataFrame(rows), plan)
+    told = story.beside(decision("switch", 0.99, 0.01), pd.DataFrame(rows), plan)
     assert "99.0% calibrated, and 91.0% by labels alone" in told and "PPI" not in told
-    assert "1 check did not pass: sampling \\(correct\\)" in told or "1 check did not pass: sampling (correct)" in told
-    kept = story.caveats(decision("keep", 0.5, 0.5), checks.iloc[1:], pd.DataFrame(rows), plan)
-    assert "labels alone" not in kept
-    assert kept.endswith("- Every check that could be made passed.\n"
-                         "- 1 check could not be made: labels cover traffic (correct).")
-    fine = story.caveats(decision("keep", 0.5, 0.5), checks.assign(passed=True), pd.DataFrame(rows), plan)
-    assert fine == "- Every check passed."
+    kept = story.beside(decision("keep", 0.5, 0.5), pd.DataFrame(rows), plan)
+    assert kept.startswith("There is no candidate to switch to")
 
 
 FAMILIES = ("ordinal", "at_least", "normal", "pairwise", "raters", "clusters", "bend")
@@ -407,8 +401,17 @@ def test_checks_that_fit_again_say_when_they_were_left_out():
 
 
 def test_limits_tell_whether_several_people_judged(case):
-    _, _, features = case
-    assert "Agreement between raters was not measured" in story.limits({"correct": features})
-    several, _, _ = scaled("raters")
-    told = story.limits({"correct": several})
+    plan, data, features = case
+    told = story.measured.limits({"correct": features}, data, plan)
+    assert "Agreement between raters was not measured" in told and "Nothing was measured in production" in told
+    first = data.traffic["slice"].iloc[0]
+    rows = pd.DataFrame({"item_id": ["r1"] * 2, "model": ["old", "new"], "criterion": "correct", "rater_kind": "human",
+                         "stage": "shadow", "user": "r1", "slice": first})
+    told = story.measured.limits({"correct": features}, replace(data, live=rows), plan)
+    assert len(data.traffic) > 1 and "No request of the shadow is in" in told and "of traffic" in told
+    rows = pd.concat([rows.assign(slice=name) for name in data.traffic["slice"]])
+    assert "No request of the shadow" not in story.measured.limits(
+        {"correct": features}, replace(data, live=rows), plan)
+    several, own, _ = scaled("raters")
+    told = story.measured.limits({"correct": several}, data, own)
     assert "by more than one rater" in told and "Agreement between raters was not measured" not in told

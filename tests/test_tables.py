@@ -91,6 +91,28 @@ def test_requirements_are_told_with_a_mark(case):
     assert [EVIL, "✗\u00a0fail", "amer", "a fact"] in found
 
 
+def test_what_is_the_same_of_all_models_is_told_once(case):
+    plan, data, _ = case
+    found = check_requirements(plan, data)
+    same = cells(tables.requirements(found.assign(found="amer, emea", status="pass"), plan))
+    assert ["all models", "✓\u00a0pass", "amer, emea", "a fact"] in same and len(same) == 2
+    told = page(tables.models(plan)).get_text()
+    assert "The same of all models" not in told
+    facts = {"regions": ("amer",), "price": 4.1}
+    alike = plan.model_copy(update={"models": plan.models.model_copy(update={
+        "incumbent": plan.models.incumbent.model_copy(update={"facts": facts}),
+        "candidates": tuple(one.model_copy(update={"facts": {**facts, "price": 1.0}})
+                            for one in plan.models.candidates)})})
+    told = page(tables.models(alike)).get_text()
+    assert "The same of all models: regions: amer." in told and "price" in told
+
+
+def test_labels_by_slice_are_counted_for_every_model():
+    counts = pd.DataFrame([{"criterion": "correct", "model": model, "slice": name, "items": 30, "labels": n}
+                           for model, n in (("old", 20), ("new", 5)) for name in ("a", "b")])
+    assert ["new", "5", "5", "10"] in cells(tables.labels_by_slice(counts))
+
+
 def test_checks_name_their_criterion_and_the_blocking_ones():
     failed = CheckResult("a", False, "moved by -2.0.", "correct", blocks=True)
     found = check_table([failed, CheckResult("b", None, EVIL)])
@@ -98,6 +120,8 @@ def test_checks_name_their_criterion_and_the_blocking_ones():
     assert ["✗\u00a0fail", "a", "moved by −2.0. Until this passes, the verdict is collect."] in rows
     assert ["?\u00a0unknown", "b", EVIL] in rows
     assert ["all criteria"] in rows
+    rows = cells(tables.checks(found.assign(meaning=["blocks a switch", "cannot tell"])))
+    assert rows[1][-1] == "blocks a switch" and rows[3][-1] == ""
 
 
 def test_slices_stand_worst_first(case):

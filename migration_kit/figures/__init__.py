@@ -1,6 +1,8 @@
 """One function a figure; each returns a `Picture` with its description and caption."""
 
+from migration_kit.figures import labels as labels
 from migration_kit.figures import live as live
+from migration_kit.figures import priors as priors
 from migration_kit.figures import shadow as shadow
 from migration_kit.figures.canvas import Picture
 from migration_kit.figures.choice import history

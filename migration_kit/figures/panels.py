@@ -60,7 +60,7 @@ def forest(
         draw_rows(here, rows, width=WIDE_LABELS if columns == 1 else 20)
         here.set_xlim(limits)
         last = number >= len(panels) - columns
-        named = last and (columns == 1 or number == len(panels) - columns)
+        named = number == columns * (grid - 1)
         scale(here, label if named else "", unit, contrast=contrast)
         here.tick_params(axis="x", labelbottom=last, length=3 if last else 0)
         here.set_title(short(title, 44 if columns > 1 else 80), pad=14 if contrast else 6)

@@ -7,6 +7,7 @@ from migration_kit.figures.data import MIX
 from migration_kit.figures.panels import forest
 from migration_kit.intervals import NORMAL
 from migration_kit.plan import CriterionSpec, Plan
+from migration_kit.transport import seen_part
 from migration_kit.wording import level, share, unit_of
 
 LAYERS = {"offline": "promised by the test set", "shadow": "judged live outputs alone", "joint": "both, with the gap"}
@@ -33,10 +34,13 @@ def transport(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Pictu
         told.append(f"{row['model']}: " + ", ".join(f"{one['label']} {one['note']}" for one in rows))
     figure = forest(panels, label=f"minus {plan.incumbent}, {unit.contrast_axis} (right is better)", unit=unit,
                     contrast=True, margin=criterion.margin)
-    figure.alt_text = f"Contrast with {plan.incumbent} on {criterion.id}, {unit.contrast_axis}. {'; '.join(told)}."
-    figure.caption = (f"Candidate minus incumbent on {criterion.id} under the plan's traffic with "
-                      f"{level(plan.sampling.interval)}: what the test set promised, what people said of live outputs, "
-                      "and the live result that decides.")
+    part = seen_part(gaps, criterion.id)
+    where = f"in {part}" if part else "under the plan's traffic"
+    figure.alt_text = (f"Contrast with {plan.incumbent} on {criterion.id} {where}, {unit.contrast_axis}. "
+                       f"{'; '.join(told)}.")
+    figure.caption = (f"Candidate minus incumbent on {criterion.id} {where} with {level(plan.sampling.interval)}: what "
+                      "the test set promised, what people said of live outputs, and the live result that decides"
+                      f"{' there; the rest of traffic has no live requests' if part else ''}.")
     return figure
 
 

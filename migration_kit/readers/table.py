@@ -9,6 +9,7 @@ import pandas as pd
 
 from migration_kit.errors import InputError, Problems, did_you_mean, listing, nearest, quote
 from migration_kit.plan import (
+    INCLUSION_COLUMNS,
     ITEM_COLUMNS,
     LIVE_COLUMNS,
     LIVE_REQUIRED,
@@ -30,10 +31,11 @@ LARGEST = 1e15
 _OPTIONAL = frozenset({"repeat", "cluster_id", *PREFERENCE_COLUMNS})
 _IDS = frozenset({"item_id", "model", "criterion", "rater", "rater_kind", *_OPTIONAL})
 _NEEDED = {"items": ("item_id",), "outputs": ("item_id", "model"), "traffic": (), "live": LIVE_REQUIRED,
+           "inclusion": ("item_id", "inclusion_prob"),
            "scores": SCORE_REQUIRED, "held_out": SCORE_REQUIRED}
 _BY_VALUES = frozenset({"criterion", "rater", "rater_kind", "value"})
 _KNOWN = {"items": ITEM_COLUMNS, "outputs": (*OUTPUT_COLUMNS, *PREFERENCE_COLUMNS),
-          "scores": SCORE_COLUMNS, "held_out": SCORE_COLUMNS, "live": LIVE_COLUMNS}
+          "scores": SCORE_COLUMNS, "held_out": SCORE_COLUMNS, "live": LIVE_COLUMNS, "inclusion": INCLUSION_COLUMNS}
 
 
 def read_table(
@@ -52,7 +54,7 @@ def read_table(
     spec : TableSpec
     folder : Path
         Where relative paths start.
-    kind : {"items", "scores", "outputs", "held_out", "live", "traffic"}
+    kind : {"items", "scores", "outputs", "held_out", "live", "inclusion", "traffic"}
     known : sequence of str, optional
         Columns to take when they are there; default the kit's own columns of this kind.
     numeric : collection of str

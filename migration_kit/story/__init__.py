@@ -1,6 +1,11 @@
 """Sentences computed from results; each function returns Markdown as `Said`, names in it escaped."""
 
+from migration_kit.story import front as front
+from migration_kit.story import items as items
+from migration_kit.story import labels as labels
 from migration_kit.story import live as live
+from migration_kit.story import measured as measured
+from migration_kit.story import priors as priors
 from migration_kit.story import shadow as shadow
 from migration_kit.story.choice import (
     elimination,
@@ -39,13 +44,12 @@ from migration_kit.story.trust import (
 )
 from migration_kit.story.verdict import (
     alarms,
-    caveats,
+    beside,
     conditions,
     flip_points,
     held_out,
     held_out_heading,
     joint,
-    limits,
     margins_needed,
     reasons,
     sampling,
@@ -55,9 +59,9 @@ from migration_kit.story.verdict import (
 )
 
 __all__ = [
-    "agreement", "alarms", "baseline", "caveats", "checks", "conditions", "contrast", "elimination", "flip_points",
-    "flips", "flow", "forced", "heading", "held_out", "held_out_heading", "history", "joint", "judged", "limits",
-    "losses", "margins", "margins_needed", "methods", "metric_agreement", "metric_trust", "metric_worth", "mix",
+    "agreement", "alarms", "baseline", "beside", "checks", "conditions", "contrast", "elimination", "flip_points",
+    "flips", "flow", "forced", "heading", "held_out", "held_out_heading", "history", "joint", "judged", "losses",
+    "margins", "margins_needed", "methods", "metric_agreement", "metric_trust", "metric_worth", "mix",
     "model", "more_raters", "people", "quality", "question", "raters", "raw", "reasons", "reliability", "requirements",
     "sampling", "sensitivity", "severity", "sign_off", "slices", "source", "stakeholders", "stakes", "traffic_shift",
     "utilities", "verdict", "weights",

@@ -28,14 +28,19 @@ def heading(criterion: CriterionSpec) -> Said:
     return Said(f"### {safe(criterion.id)}")
 
 
-def judged(features: dict[str, xr.Dataset]) -> Said:
+def judged(features: dict[str, xr.Dataset], plan: Plan) -> Said:
     """Which criteria people have judged, and that nothing is known of the others; from the features of each."""
-    none = [safe(name) for name, one in features.items() if not one.sizes["judgment"]]
-    if not none:
+    missing = [name for name, one in features.items() if not one.sizes["judgment"]]
+    if not missing:
         return Said("People have judged outputs on every criterion.")
-    return Said(f"**Nobody has judged an output on {listed(none)}.** What people would say there is not known, so no "
-                f"result below is about {'it' if len(none) == 1 else 'them'}; until people have judged some, the "
-                "verdict on every candidate that meets the requirements is `collect`.")
+    it = "it" if len(missing) == 1 else "them"
+    names = listed([safe(name) for name in missing])
+    told = (f"**Nobody has judged an output on {names}.** What people would say there is not known, so no result below "
+            f"is about {it}")
+    if any(plan.criterion(name).role != "monitor" for name in missing):
+        return Said(f"{told}; until people have judged some, the verdict on every candidate that meets the "
+                    "requirements is `collect`.")
+    return Said(f"{told}. The plan only watches {it}, so the verdict does not wait for {it}.")
 
 
 def question(plan: Plan) -> Said:

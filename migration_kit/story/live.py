@@ -54,8 +54,8 @@ def canary(estimates: pd.DataFrame, plan: Plan) -> Said:
 def silent(rows: pd.DataFrame, plan: Plan) -> Said:
     """How different people who gave no answer would have to be; from `canary.silent_users`."""
     if rows.empty:
-        return Said("Every user of the canary has every outcome, or outcomes that are yes or no were not recorded, so "
-                    "nobody kept silent.")
+        return Said("There is no canary, or every user of it has every outcome that is yes or no, so nobody kept "
+                    "silent.")
     told = []
     for row in rows[rows["slice"] == "all"].to_dict("records"):
         unit, model = unit_of(plan.live_outcome(row["criterion"])), safe(row["model"])
@@ -100,7 +100,7 @@ def ramp(actions: Sequence[RampAction], looks: pd.DataFrame, plan: Plan, *, spli
                          f"{unit.span(row['lower'], row['upper'])}, margin {unit.change(-row['margin'])}): {said}")
         held = (" Users were not split as planned, so nothing is promoted."
                 if split_as_planned is False and one.action == HOLD and set(one.gates.values()) == {PROMOTE} else "")
-        told.append(f"- **{safe(one.model)}: {_what(one)}.**{held} After {counted(one.days, 'day')} at "
+        told.append(f"- **{safe(one.model)}: {what_now(one)}.**{held} After {counted(one.days, 'day')} at "
                     f"{share(one.share)} of users: {'; '.join(gates)}.")
     return Said("\n".join(told))
 
@@ -133,8 +133,17 @@ def ramp_odds(odds: pd.DataFrame, rates: pd.DataFrame, plan: Plan) -> Said:
     return Said("\n".join(told))
 
 
-def rollback(conditions: pd.DataFrame, plan: Plan) -> Said:
-    """The roll-back conditions of each gate as numbers, at the end of the first week of every step."""
+def rollback(conditions: pd.DataFrame, rates: pd.DataFrame, plan: Plan) -> Said:
+    """The roll-back conditions of each gate as numbers, at the end of the first week of every step.
+
+    Parameters
+    ----------
+    conditions : DataFrame
+        From `ramp_limits.rollback_conditions`.
+    rates : DataFrame
+        From `canary_users.base_rates`, which they rest on.
+    plan : Plan
+    """
     if not plan.live_gates:
         return Said(NO_GATES)
     if conditions.empty:
@@ -149,8 +158,10 @@ def rollback(conditions: pd.DataFrame, plan: Plan) -> Said:
             steps = [f"{unit.quality(row[column])} after {counted(round(row['users']), 'user')} at "
                      f"{share(row['share'])} (day {row['days']})" for row in known.to_dict("records")]
             said[column] = f"{end} {listed(steps, last='or')}" if steps else "not within these days, whatever it is"
-        told.append(f"- {safe(gate.id)} ({safe(plan.incumbent)}: {unit.quality(rows['rate_incumbent'].iloc[0])}): roll "
-                    f"back when it is {said['roll_back']}; promote when it is {said['promote']}.")
+        rate = unit.quality(rows["rate_incumbent"].iloc[0])
+        guess = "" if rates.loc[gate.id, "users"] else ", assumed: no user of it was seen yet"
+        told.append(f"- {safe(gate.id)} ({safe(plan.incumbent)}: {rate}{guess}): "
+                    f"roll back when it is {said['roll_back']}; promote when it is {said['promote']}.")
     together = (f"One gate is enough to roll back; all of {len(plan.live_gates)} are needed to promote. "
                 if len(plan.live_gates) > 1 else "")
     told.append(f"\n{together}A candidate that misses a margin is promoted to all users with a probability of at most "
@@ -158,7 +169,8 @@ def rollback(conditions: pd.DataFrame, plan: Plan) -> Said:
     return Said("\n".join(told))
 
 
-def _what(one: RampAction) -> str:
+def what_now(one: RampAction) -> str:
+    """What the rule of the ramp says to do now."""
     return {PROMOTE: f"promote to {share(one.next_share)} of users", HOLD: f"hold at {share(one.share)} of users",
             ROLL_BACK: "roll back", DONE: "every user has it; the ramp is over"}[one.action]
 

@@ -3,8 +3,9 @@
 import pandas as pd
 
 from migration_kit.checks import CheckResult
+from migration_kit.drift import LIVE_STAGES, one_slice
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.transport import gap_sentence
+from migration_kit.transport import FLAGGED_AT, gap_sentence, seen_part
 from migration_kit.wording import Said, chance, counted, listed, safe, share, unit_of
 
 
@@ -15,15 +16,36 @@ def seen(gaps: pd.DataFrame | None, plan: Plan) -> Said:
                     "stands for them. A shadow (the candidate answers live requests beside the incumbent, unseen by "
                     "users) would: name its table under `data.live` in the plan.")
     models = listed([safe(name) for name in gaps["model"].unique()])
-    return Said(f"{models} answered live requests beside {safe(plan.incumbent)}. The same calibration, fitted to "
+    part = safe(seen_part(gaps, gaps["criterion"].iloc[0]))
+    only = (f" All of these requests are in {part}: how the rest fares live is not known, and there the test set "
+            "speaks alone." if part else "")
+    return Said(f"{models} answered live requests beside {safe(plan.incumbent)}.{only} The same calibration, fitted to "
                 "judgments of live outputs alone, gives a contrast to hold against what the test set promised. The "
                 "plan expects the two to differ by a standard deviation of "
                 f"{chance(plan.transport_scale)} of what a scale can show.")
 
 
+def joined(gaps: pd.DataFrame) -> Said:
+    """Of which candidates and criteria the verdict joins test set and live requests."""
+    known = gaps[(gaps["slice"] == "all") & gaps["shadow"].notna()]
+    if known.empty:
+        return Said("Nobody judged live outputs: all numbers are those of the test set.")
+    by_criteria = known.groupby("model", sort=False)["criterion"].agg(tuple)
+    told = [f"for {listed([safe(name) for name in part.index])} on {listed([_on(gaps, name) for name in criteria])}"
+            for criteria, part in by_criteria.groupby(by_criteria, sort=False)]
+    return Said(f"Test set and live requests are joined {'; '.join(told)}. The rest is of the test set alone.")
+
+
+def _on(gaps: pd.DataFrame, criterion: str) -> str:
+    part = seen_part(gaps, criterion)
+    return safe(f"{criterion} in {part}" if part else criterion)
+
+
 def transport(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     """One sentence a candidate: promised, shown, the probability of a gap beyond the margin, and what follows."""
     mine, unit, told = gaps[(gaps["criterion"] == criterion.id)], unit_of(criterion), []
+    part = seen_part(gaps, criterion.id)
+    where, there = (f"in {safe(part)}", "there ") if part else ("", "")
     for model in mine["model"].unique():
         rows = mine[mine["model"] == model]
         total = rows[rows["slice"] == "all"].iloc[0]
@@ -32,15 +54,20 @@ def transport(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
                         "is not known.")
             continue
         if criterion.margin is None:
-            told.append(f"- {safe(model)}: promised {unit.change(total['offline'], unit=True)}, shown "
+            told.append(f"- {safe(model)}{where and f', {where}'}: promised "
+                        f"{unit.change(total['offline'], unit=True)}, shown "
                         f"{unit.change(total['shadow'], unit=True)}.")
             continue
-        text = f"- {safe(gap_sentence(total, plan, criterion))}"
+        text = f"- {safe(gap_sentence(total, plan, criterion, part))}"
         if total["flagged"]:
-            text += (f" **The result does not transport**: {safe(model)} is judged by "
+            text += (f" **The result does not transport**: {safe(model)} is judged {there}by "
                      f"{unit.change(total['joint'], unit=True)}, what both sources say together, and may not replace "
                      f"{safe(plan.incumbent)} before the difference is understood.")
-        worst = rows[(rows["slice"] != "all") & (rows["beyond"] >= 0.8)]
+        elif total["beyond"] > 1 - FLAGGED_AT:
+            text += " These judgments are too few to tell the two apart or alike; both together decide."
+        else:
+            text += " Live requests bear out what the test set promised."
+        worst = rows[(rows["slice"] != "all") & (rows["beyond"] >= FLAGGED_AT)]
         if len(worst):
             text += f" The gap is largest beyond doubt in {listed([safe(name) for name in worst['slice']])}."
         told.append(text)
@@ -50,7 +77,11 @@ def transport(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
 def live_mix(mix: pd.DataFrame) -> Said:
     """Where live requests differ most from the traffic that the plan weighs by."""
     told = []
-    for stage in (name for name in ("shadow", "canary") if name in mix):
+    for stage in (name for name in LIVE_STAGES if name in mix):
+        if only := one_slice(mix, stage):
+            whole = share(mix.loc[mix["slice"] == only, "traffic"].item())
+            told.append(f"The {stage} holds {safe(only)} only, {whole} of the plan's traffic.")
+            continue
         apart = (mix[stage] - mix["traffic"]).abs()
         most = mix.loc[apart.idxmax()]
         told.append(f"The {stage} differs most from the plan's traffic in {safe(most['slice'])}: {share(most[stage])} "

@@ -1,34 +1,29 @@
 """Sentences of stage 05: the verdict, what it rests on, its limits, and what the judgments kept aside say."""
 
 import pandas as pd
-import xarray as xr
 
 from migration_kit.data import EvalData
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.story.data import people
-from migration_kit.story.results import by_name
+from migration_kit.story.front import BESIDE
 from migration_kit.wording import Said, amount, asked, at_least, chance, counted, listed, minus, safe, unit_of, unknown
 
-BESIDE = {"corrected": "the corrected contrast", "ppi": "PPI++", "verdict_strata": "verdict strata",
-          "confusion": "confusion matrices", "labels_only": "labels alone"}
 WITHOUT_TURN = {"margin": "another margin", "traffic": "another mix of traffic",
                 "prior": "other priors, as far as these draws can tell,"}
 WORDS = {"switch": "Switch", "keep": "Keep", "collect": "Collect"}
 
 
 def verdict(decision: dict, plan: Plan) -> Said:
-    """The verdict in a word and a sentence, with the probability it rests on."""
-    what = {"switch": f"to {safe(decision['candidate'])}", "keep": safe(plan.incumbent), "collect": "more labels"}
-    told = f"## {WORDS[decision['verdict']]} {what[decision['verdict']]}\n\n**{safe(decision['sentence'])}**"
-    if decision["probability"] is not None:
-        held = (f"all gates hold together: {at_least(decision['probability'])}" if len(plan.gates) > 1 else
-                f"the gate {safe(plan.gates[0].id)} holds: {chance(decision['probability'])}")
-        told += f"\n\nProbability that {held}; the plan asks for {asked(plan.decision.assurance)}."
-    return Said(told)
+    """The verdict in a word and a sentence."""
+    waiting = [one for one in decision["candidates"].values() if one["verdict"] == "collect"]
+    # Labels do not tell why live requests differ from the test set.
+    more = "evidence" if waiting and all(one.get("gaps") for one in waiting) else "labels"
+    what = {"switch": f"to {safe(decision['candidate'])}", "keep": safe(plan.incumbent), "collect": f"more {more}"}
+    return Said(f"## {WORDS[decision['verdict']]} {what[decision['verdict']]}\n\n**{safe(decision['sentence'])}**")
 
 
-def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan: Plan) -> Said:
-    """What stands behind a verdict: the gates by methods that lean on less, checks that failed or could not be made."""
+def beside(decision: dict, estimates: pd.DataFrame, plan: Plan) -> Said:
+    """For each gate, how sure other methods are of the candidate to switch to; of the test set alone."""
     told, chosen = [], decision["candidate"]
     rows = estimates[(estimates["quantity"] == "contrast") & (estimates["slice"] == "all")
                      & (estimates["model"] == chosen)]
@@ -39,14 +34,9 @@ def caveats(decision: dict, checks: pd.DataFrame, estimates: pd.DataFrame, plan:
         if others:
             told.append(f"- {safe(gate.id)}: the probability that {safe(chosen)} loses no more than "
                         f"{unit_of(gate).size(gate.margin)} is {chance(of_gate['calibrated'])} calibrated, and "
-                        f"{listed(others)}. The others lean on the labels more.")
-    failed, open_ = checks[checks["passed"].eq(False).fillna(False)], checks[checks["passed"].isna()]
-    told.append(f"- {counted(len(failed), 'check')} did not pass: {listed(by_name(failed))}. What each means stands "
-                "under *The model and its checks*." if len(failed) else
-                "- Every check that could be made passed." if len(open_) else "- Every check passed.")
-    if len(open_):
-        told.append(f"- {counted(len(open_), 'check')} could not be made: {listed(by_name(open_))}.")
-    return Said("\n".join(told))
+                        f"{listed(others)}.")
+    return Said("\n".join(["The others lean on the labels more.\n", *told]) if told else
+                "There is no candidate to switch to, so methods are compared by their contrasts alone.")
 
 
 def reasons(decision: dict) -> Said:
@@ -76,12 +66,17 @@ def joint(decision: dict, plan: Plan) -> Said:
 
 
 def alarms(decision: dict) -> Said:
-    """Metrics that would have misled."""
-    if not any(gate["labelled"] for one in decision["candidates"].values() for gate in one["gates"].values()):
+    """Metrics that would have misled, and candidates of whom nothing can be said because nobody judged them."""
+    gates = {model: one["gates"] for model, one in decision["candidates"].items()}
+    if not any(gate["labelled"] for of_model in gates.values() for gate in of_model.values()):
         return Said("There is no calibrated contrast to hold a metric against.")
-    if not decision["alarms"]:
-        return Said("No metric says with a probability of 95% or more the opposite of the calibrated contrast.")
-    return Said("\n".join(f"- {safe(minus(alarm))}" for alarm in decision["alarms"]))
+    told = [f"- {safe(minus(alarm))}" for alarm in decision["alarms"]] or [
+        "- No metric says with a probability of 95% or more the opposite of the calibrated contrast."]
+    for model, of_model in gates.items():
+        if without := [safe(name) for name, gate in of_model.items() if not gate["labelled"]]:
+            told.append(f"- Of {safe(model)} on {listed(without)} a metric cannot be held against people: nobody has "
+                        "judged outputs of both models there.")
+    return Said("\n".join(told))
 
 
 def stakes(plan: Plan) -> Said:
@@ -176,27 +171,11 @@ def sampling(plan: Plan, *, fast: bool) -> Said:
                         if fast else ""))
 
 
-def limits(features: dict[str, xr.Dataset]) -> Said:
-    """What was not measured, from the features of every criterion."""
-    told = []
-    for name, one in features.items():
-        item = one["judged_item"].to_numpy()
-        several = one["judged_rater"].to_pandas().groupby([item, one["judged_model"].to_numpy()]).nunique().gt(1).sum()
-        if not len(item):
-            told.append(f"- Human judgments: none on {safe(name)}, so nothing is known of it.")
-            continue
-        told.append(f"- Human judgments: {counted(len(set(item)), 'item')} on {safe(name)}, " + (
-            f"{counted(int(several), 'output')} by more than one rater." if several else
-            "one judgment an output. Agreement between raters was not measured."))
-    told.append("- All models answered a test set. Nothing was measured in production: users' reactions, load and "
-                "failures are not part of this report.")
-    told.append("- Within a slice, the items of the test set stand for production's; where they differ, the slice's "
-                "numbers may not carry over.")
-    return Said("\n".join(told))
-
-
 def held_out_heading(data: EvalData) -> Said:
     """A heading for the judgments kept aside, and how many there are."""
+    if data.held_out.empty:
+        return Said("## What all judgments say\n\nNo judgments were kept aside (`data.held_out`), so whether the "
+                    "calibrated intervals hold what people say elsewhere was not measured.")
     n = counted(data.held_out.drop_duplicates(["item_id", "criterion"])["item_id"].nunique(), "item")
     return Said(f"## What all judgments say\n\nJudgments of {n} were kept aside: nothing above has seen them. Weighted "
                 "by production traffic, they are what the calibrated intervals should hold.")

@@ -1,5 +1,7 @@
 """One function a table; each returns a great_tables `GT` whose every cell is shown letter by letter."""
 
+from migration_kit.tables import items as items
+from migration_kit.tables import labels as labels
 from migration_kit.tables import live as live
 from migration_kit.tables import shadow as shadow
 from migration_kit.tables.choice import (
@@ -12,7 +14,17 @@ from migration_kit.tables.choice import (
     stakeholders,
     utilities,
 )
-from migration_kit.tables.data import criteria, exclusions, flips, flow, metrics, models, raw, requirements
+from migration_kit.tables.data import (
+    criteria,
+    exclusions,
+    flips,
+    flow,
+    labels_by_slice,
+    metrics,
+    models,
+    raw,
+    requirements,
+)
 from migration_kit.tables.results import (
     checks,
     estimates,
@@ -29,7 +41,7 @@ from migration_kit.tables.trust import agreement, metric_agreement, metric_trust
 
 __all__ = [
     "agreement", "checks", "criteria", "elimination", "estimates", "exclusions", "flip_points", "flips", "flow",
-    "forced", "held_out", "history", "losses", "margins_needed", "methods", "metric_agreement", "metric_trust",
-    "metric_worth", "metrics", "models", "more_raters", "people", "priors", "provenance", "raw", "requirements",
-    "severity", "sign_off", "slices", "stakeholders", "utilities", "verdicts",
+    "forced", "held_out", "history", "labels_by_slice", "losses", "margins_needed", "methods", "metric_agreement",
+    "metric_trust", "metric_worth", "metrics", "models", "more_raters", "people", "priors", "provenance", "raw",
+    "requirements", "severity", "sign_off", "slices", "stakeholders", "utilities", "verdicts",
 ]

@@ -52,11 +52,18 @@ def people(rows: pd.DataFrame, plan: Plan) -> GT:
 
 
 def elimination(table: pd.DataFrame) -> GT:
-    """Who fell at which step and why, from `elimination.elimination`."""
-    rows = [[row.step if first else "", row.candidate or "nobody fell", row.outcome, row.reason,
-             row.remaining if last else ""]
-            for row, first, last in zip(table.itertuples(), ~table["step"].duplicated(),
-                                        ~table["step"].duplicated(keep="last"), strict=True)]
+    """Who fell at which step and why, from `elimination.elimination`; steps at which nobody fell share a row."""
+    rows, idle = [], []
+    for number, row in enumerate(table.itertuples(), start=1):
+        last = number == len(table)
+        if not row.candidate:
+            idle.append(row.step)
+        if idle and (row.candidate or last):
+            left = row.remaining if last and not row.candidate else ""
+            rows.append([", ".join(idle), "nobody fell", "", "", left])
+            idle = []
+        if row.candidate:
+            rows.append([row.step, row.candidate, row.outcome, row.reason, row.remaining if last else ""])
     return grid([("step", NAME), ("fell here", NAME), ("", TEXT), ("why", TEXT), ("remain", TEXT)], rows,
                 title="From all candidates to those that may replace the incumbent",
                 note="Ruled out: a requirement fails or a loss is shown. Not shown: more evidence could still let it "

@@ -14,6 +14,9 @@ from migration_kit.wording import DASH, amount, chance, flip_words, number, shar
 def models(plan: Plan) -> GT:
     """Every model with its prompt, settings, retirement and facts as the plan states them."""
     facts = list(dict.fromkeys(name for model in _models(plan) for name in model.facts))
+    told = {name: {_fact(model.facts.get(name)) for model in _models(plan)} for name in facts}
+    same = [f"{name}: {min(values)}" for name, values in told.items() if len(values) == 1]
+    facts = [name for name in facts if len(told[name]) > 1]
     rows = [
         [model.id, "incumbent" if model.id == plan.incumbent else "candidate", model.prompt or DASH,
          model.settings or DASH, str(model.retires or DASH), *(_fact(model.facts.get(name)) for name in facts)]
@@ -23,7 +26,8 @@ def models(plan: Plan) -> GT:
                *((name, TEXT) for name in facts)]
     kept = [place for place in range(len(columns)) if place < 2 or any(row[place] != DASH for row in rows)]
     return grid([columns[place] for place in kept], [[row[place] for place in kept] for row in rows],
-                title="Models, as the plan states them")
+                title="Models, as the plan states them",
+                note=f"The same of all models: {'; '.join(same)}." if same else "")
 
 
 def criteria(plan: Plan) -> GT:
@@ -35,12 +39,12 @@ def criteria(plan: Plan) -> GT:
         # Only a rate of outputs is a number of outputs a day.
         counted = volume and one.margin and one.in_points and one.kind != "pairwise"
         rows.append([
-            one.id, one.question or DASH, _scale(one), unit.noun, one.role, one.better,
+            one.id, one.question or DASH, _scale(one), f"{unit.noun}, {one.better} is better", one.role,
             unit.size(one.margin) if one.margin else DASH,
             *([amount(one.margin * volume) if counted else DASH] if volume else []),
             unit.size(one.slice_margin) if one.slice_margin else DASH, one.why or DASH])
     columns = [("criterion", NAME), ("question", TEXT), ("judged on", TEXT), ("quality is the", TEXT), ("role", TEXT),
-               ("better", TEXT), ("margin", NUMBER), *([("outputs a day", NUMBER)] if volume else []),
+               ("margin", NUMBER), *([("outputs a day", NUMBER)] if volume else []),
                ("slice margin", NUMBER), ("why", TEXT)]
     return grid(columns, rows, title="Criteria, and the largest loss accepted on each",
                 note="Points are percentage points of a rate; a net win rate is wins minus losses against the "
@@ -87,6 +91,18 @@ def _sides(plan: Plan) -> str:
     return "; ".join(text for kind, text in parts.items() if kind in {one.kind for one in plan.criteria})
 
 
+def labels_by_slice(counts: pd.DataFrame) -> GT:
+    """Judged outputs of each model by slice, from `data_checks.label_counts` of each criterion, column criterion."""
+    names, rows, groups = list(dict.fromkeys(counts["slice"])), [], []
+    for (criterion, model), part in counts.groupby(["criterion", "model"], sort=False):
+        cells = part.set_index("slice")["labels"].reindex(names)
+        rows.append([model, *(amount(n) for n in cells), amount(cells.sum())])
+        groups.append(criterion)
+    items = counts.drop_duplicates("slice").set_index("slice")["items"]
+    return grid([("model", NAME), *((f"{name} ({amount(items[name])})", NUMBER) for name in names), ("all", NUMBER)],
+                rows, groups=groups, title="Judged outputs by model and slice", note="In brackets the slice's items.")
+
+
 def exclusions(data: EvalData) -> GT:
     """What was kept out or is missing, and why."""
     rows = [[row.table, row.model or "all models", row.reason, amount(row.n)] for row in data.exclusions.itertuples()]
@@ -98,6 +114,9 @@ def requirements(found: pd.DataFrame, plan: Plan) -> GT:
     """Every requirement for every model: passed, failed or unknown, and what was found."""
     rows, groups = [], []
     for name, part in found.groupby("requirement", sort=False):
+        # A fact that is the same of every model is told once.
+        if part["probability"].isna().all() and (~part.duplicated(["status", "found"])).sum() == 1 < len(part):
+            part = part.iloc[:1].assign(model="all models")
         for row in part.to_dict("records"):
             rows.append([row["model"], mark({"pass": True, "fail": False}.get(row["status"])), _found(row),
                          chance(row["probability"]) if not unknown(row["probability"]) else "a fact"])

@@ -46,6 +46,8 @@ def grid(
         table = table.cols_align("right" if kind == NUMBER else "left", columns=key)
         if kind == NAME and key != stub and len(frame):
             table = table.tab_style(style.text(weight="bold"), loc.body(columns=key))
+            if frame[key].str.len().max() <= LONGEST_ON_ONE_LINE:
+                table = table.tab_style(style.css("white-space: nowrap"), loc.body(columns=key))
     if note:
         table = table.tab_source_note(html(_plain(note)))
     return table

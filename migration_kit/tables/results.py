@@ -98,12 +98,15 @@ def slices(rows: pd.DataFrame, plan: Plan, *, most: int = 12) -> GT:
 
 
 def checks(found: pd.DataFrame) -> GT:
-    """Checks that passed, failed or cannot tell; columns of `checks.check_table`."""
-    rows = [[mark(row.passed), row.check, minus(row.text) + (" Until this passes, the verdict is collect." if row.blocks
-             and row.passed is not pd.NA and not row.passed else "")]
-            for row in found.rename(columns={"name": "check"}).itertuples()]
-    return grid([("", TEXT), ("check", NAME), ("what was found", TEXT)], rows, title="Checks",
-                groups=[name or "all criteria" for name in found["criterion"]])
+    """Checks that passed, failed or cannot tell; columns of `checks.check_table`, and of `check_meaning` if known."""
+    rows, told = [], "meaning" in found
+    for row in found.rename(columns={"name": "check"}).itertuples():
+        failed = row.passed is not pd.NA and not row.passed
+        until = " Until this passes, the verdict is collect." if row.blocks and failed else ""
+        rows.append([mark(row.passed), row.check, minus(row.text) + until,
+                     *([row.meaning if failed else ""] if told else [])])
+    columns = [("", TEXT), ("check", NAME), ("what was found", TEXT), *([("for the verdict", TEXT)] if told else [])]
+    return grid(columns, rows, title="Checks", groups=[name or "all criteria" for name in found["criterion"]])
 
 
 def priors() -> GT:

@@ -5,15 +5,17 @@ from great_tables import GT
 
 from migration_kit.plan import Plan
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid
+from migration_kit.transport import seen_part
 from migration_kit.wording import DASH, amount, chance, level, share, signed_number, unit_of
 
 
 def transport(gaps: pd.DataFrame, plan: Plan, *, by_slice: bool = False) -> GT:
     """Gap and live contrast of every candidate and criterion, in total or by slice; from `transport_gap`."""
     rows = gaps[(gaps["slice"] != "all") == by_slice]
-    cells, groups = [], []
+    cells, groups, parts = [], [], {}
     for row in rows.itertuples():
         criterion = plan.criterion(row.criterion)
+        parts[row.criterion] = seen_part(gaps, row.criterion)
         unit = unit_of(criterion)
         where = [row.slice] if by_slice else []
         unjudged = pd.isna(row.shadow)
@@ -21,13 +23,16 @@ def transport(gaps: pd.DataFrame, plan: Plan, *, by_slice: bool = False) -> GT:
                       DASH if unjudged else f"{unit.change(row.gap)} ({unit.span(row.gap_lower, row.gap_upper)})",
                       chance(row.beyond), unit.change(row.joint), unit.span(row.joint_lower, row.joint_upper),
                       amount(row.n_labels)])
-        groups.append(f"{row.criterion}: {unit.contrast_axis}")
+        part = parts[row.criterion] if not by_slice else ""
+        groups.append(f"{row.criterion}{f' in {part}' if part else ''}: {unit.contrast_axis}")
     columns = [("candidate", NAME), *([("slice", NAME)] if by_slice else []), ("promised", NUMBER),
                ("shown live", NUMBER), ("gap", TEXT), ("gap beyond margin", NUMBER), ("live contrast", NUMBER),
                (level(plan.sampling.interval), TEXT), ("judged live", NUMBER)]
-    return grid(columns, cells, title="From the test set to live requests", groups=groups,
+    title = f"From the test set to live requests{', by slice' if by_slice else ''}"
+    return grid(columns, cells, title=title, groups=groups,
                 note="Gap: shown live minus promised, drawn towards 0 by what the plan expects of it. Live contrast: "
-                     "both sources joined; it decides.")
+                     f"both sources joined; it decides{' there' if any(parts.values()) else ''}."
+                     f"{' The margin is the slice margin.' if by_slice else ''}")
 
 
 def anchors(drift: pd.DataFrame, plan: Plan) -> GT:

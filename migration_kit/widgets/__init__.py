@@ -1,0 +1,1 @@
+"""Controls for JupyterLab; the submodules are imported one by one, so that what needs no control stays light."""

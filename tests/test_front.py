@@ -1,0 +1,279 @@
+"""The first page of the report: checks sorted by what they mean, numbers that are the verdict's, and what is next."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from test_choice import case
+from test_decision import flag, gap_rows
+
+from migration_kit import story
+from migration_kit.check_meaning import (
+    ASIDE,
+    BLOCKS,
+    CORRECTED,
+    COUNTED,
+    FAILED,
+    OPEN,
+    PASSED,
+    WEAKENS,
+    failures,
+    with_meaning,
+)
+from migration_kit.checks import CORRECTED_AGREES, FAIR, CheckResult, check_table
+from migration_kit.decided import decided
+from migration_kit.loss import people
+from migration_kit.ramp import RampAction
+from migration_kit.ramp_limits import rollback_conditions
+from migration_kit.story import front
+from migration_kit.transport import HOLDS_LIVE
+
+PACKAGE = Path(__file__).parents[1] / "migration_kit"
+RATES = pd.DataFrame({"mean": [0.7], "sd": [0.45], "answered": [1.0], "users": [500]}, index=["resolved"])
+NO_GAPS = gap_rows(joint=0.0, joint_sd=0.01).iloc[:0]
+
+
+def told(said) -> str:
+    return str(said).replace("\\", "")
+
+
+def with_roles(plan, **roles):
+    gate = plan.criteria[0]
+    more = tuple(gate.model_copy(update={"id": name, "role": role}) for name, role in roles.items())
+    return plan.model_copy(update={"criteria": (gate, *more)})
+
+
+def live(plan, **more):
+    content = plan.model_dump(by_alias=True) | {
+        "traffic": {"requests_per_day": 10_000, "users_per_day": 20_000}, "ramp": [0.05, 0.5, 1.0],
+        "live_outcomes": [{"id": "resolved", "role": "gate", "margin": 0.03}]} | more
+    return type(plan).model_validate(content)
+
+
+def meaning(check, decision, plan) -> str:
+    return with_meaning(check_table([check]), decision, plan)["meaning"].iloc[0]
+
+
+@pytest.mark.parametrize(("check", "expected"), [
+    (CheckResult("enough labels", False, ".", "correct", blocks=True), BLOCKS),
+    (CheckResult("sampling", False, ".", "correct"), WEAKENS),
+    (CheckResult("metrics still say what they said", False, "."), WEAKENS),
+    (CheckResult(FAIR, False, ".", "correct", models=("new",)), CORRECTED),
+    (CheckResult(HOLDS_LIVE, False, ".", "correct", models=("other",)), COUNTED),
+    (CheckResult(CORRECTED_AGREES, False, ".", "correct", models=("new",)), COUNTED),
+    (CheckResult("sampling", False, ".", "watched"), ASIDE),
+    (CheckResult("enough labels", False, ".", "watched"), ASIDE),
+    (CheckResult("sampling", False, ".", "liked"), ASIDE),
+    (CheckResult("cross-checks agree", False, ".", "correct", models=("other",)), ASIDE),
+    (CheckResult("cross-checks agree", False, ".", "correct", models=("new", "other")), WEAKENS),
+    (CheckResult("raters agree", None, ".", "correct"), OPEN),
+    (CheckResult("raters agree", True, ".", "correct"), PASSED),
+])
+def test_checks_are_sorted_by_what_they_mean(check, expected):
+    plan, decision = case([0.02, -0.2])
+    assert decision["candidate"] == "new"
+    assert meaning(check, decision, with_roles(plan, liked="trade-off", watched="monitor")) == expected
+
+
+def test_a_trade_off_has_a_say_where_several_candidates_are_left():
+    plan, decision = case([0.02, 0.02])
+    check = CheckResult("sampling", False, ".", "liked")
+    assert meaning(check, decision, with_roles(plan, liked="trade-off")) == WEAKENS
+
+
+def test_where_nobody_is_chosen_a_check_on_any_candidate_weakens():
+    plan, decision = case([-0.02, -0.2])
+    check = CheckResult("cross-checks agree", False, ".", "correct", models=("other",))
+    assert meaning(check, decision, plan) == WEAKENS
+
+
+def named(node: ast.AST) -> set[str]:
+    """Names of checks that a piece of code gives: first argument, keyword `check`, or a variable `name`."""
+    found = []
+    if isinstance(node, ast.Call):
+        found = [word.value for word in node.keywords if word.arg == "check"]
+        found += node.args[:1] if getattr(node.func, "id", "") == "CheckResult" else []
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Tuple):
+        target, value = node.targets[0], node.value
+        pairs = [(target, value)] if isinstance(target, ast.Name) else zip(
+            target.elts, getattr(value, "elts", []), strict=False)
+        found = [value for name, value in pairs if getattr(name, "id", "") == "name"]
+    found = [part for one in found for part in ((one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,))]
+    return {one.value for one in found if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value}
+
+
+def test_every_check_of_the_kit_has_words_for_its_failure():
+    makers = [path for path in PACKAGE.rglob("*.py") if "CheckResult" in path.read_text("utf-8")
+              or path.name == "oddities.py"]
+    names = {name for path in makers for node in ast.walk(ast.parse(path.read_text("utf-8"))) for name in named(node)}
+    assert {"sampling", "enough labels", "metrics still say what they said", "judgments are plausible"} <= names
+    assert names <= set(FAILED)
+
+
+def test_failures_are_told_in_words_with_their_criteria():
+    found = check_table([CheckResult("sampling", False, ".", name) for name in ("correct", "style")]
+                        + [CheckResult("something new", False, ".")])
+    assert failures(found) == {FAILED["sampling"]: ["correct", "style"], "“something new” fails": []}
+
+
+def estimates(plan) -> pd.DataFrame:
+    rows = [{"criterion": "correct", "model": model, "slice": name, "quantity": "contrast", "method": method,
+             "layer": "traffic", "mean": 0.1, "lower": 0.05, "upper": 0.15, "prob_noninferior": held}
+            for model in plan.candidates for name in ("all", "north", "south")
+            for method, held in (("calibrated", 0.999), ("labels_only", 0.91))]
+    return pd.DataFrame(rows)
+
+
+def test_numbers_are_those_of_the_verdict_where_live_requests_speak():
+    gaps = pd.concat([gap_rows(joint=-0.02, joint_sd=0.01), gap_rows(joint=-0.02, joint_sd=0.01).assign(slice="south")])
+    plan, decision = case([0.02, 0.02], gaps=gaps)
+    joined = decided(estimates(plan), decision, gaps).set_index(["method", "model", "slice"])
+    gate = decision["candidates"]["new"]["gates"]["correct"]
+    row = joined.loc[("calibrated", "new", "all")]
+    assert row[["mean", "lower", "upper", "prob_noninferior"]].tolist() == [
+        gate["mean"], gate["lower"], gate["upper"], gate["probability"]]
+    assert row["mean"] == pytest.approx(-0.02, abs=1e-3)
+    assert joined.loc[("calibrated", "new", "south"), "mean"] == -0.02
+    assert joined.loc[("calibrated", "new", "south"), "prob_noninferior"] == gate["slices"]["south"]
+    assert joined.loc[("calibrated", "other", "north"), "mean"] == 0.1
+    assert (joined["mean"].xs("labels_only") == 0.1).all()
+    assert "joined for new on correct" in story.shadow.joined(gaps)
+    assert "Nobody judged live outputs" in story.shadow.joined(NO_GAPS)
+
+
+def counts(plan, judged=300) -> pd.DataFrame:
+    return pd.DataFrame([{"criterion": "correct", "model": model, "judged": judged} for model in plan.model_ids])
+
+
+def test_how_sure_a_switch_is():
+    plan, decision = case([0.02, -0.2])
+    said = told(story.front.sure(decision, estimates(plan), counts(plan), NO_GAPS, plan))
+    assert "new: the probability that the gate correct holds is >99.9%; the plan asks for 95%." in said
+    assert "stay below 95%: 91.0% by labels alone on correct" in said
+    assert "rests on 300 judged outputs of each model for every gate; nobody judged live outputs" in said
+    part = pd.concat([gap_rows(), gap_rows().assign(slice="south")]).assign(covered=[0.8, 1.0])
+    seen = told(story.front.sure(decision, estimates(plan), counts(plan), part, plan))
+    assert "and on 120 judged live outputs of new, all in south (80% of traffic)" in seen
+    agree = estimates(plan).assign(prob_noninferior=0.98)
+    assert "1 other method that leans on the labels more agree" not in said
+    assert "each gate holds with 98.0% or more" in told(story.front.sure(decision, agree, counts(plan), NO_GAPS, plan))
+
+
+def test_how_sure_it_is_that_nothing_is_decided():
+    plan, decision = case([-0.02, -0.2])
+    said = told(story.front.sure(decision, estimates(plan), counts(plan), NO_GAPS, plan))
+    assert "new: the probability that the gate correct holds is 84.1%" in said and "other" not in said
+    plan, decision = case([-0.2])
+    assert "Every candidate is ruled out" in story.front.sure(decision, estimates(plan), counts(plan), NO_GAPS, plan)
+    decision["candidates"]["new"] |= {"verdict": "collect", "probability": None}
+    assert "new: not known, because a gate has no labels" in story.front.sure(
+        decision, estimates(plan), counts(plan), NO_GAPS, plan)
+
+
+def test_what_could_go_wrong_names_slice_people_and_checks():
+    plan, decision = case([0.005, -0.2], volume=10_000)
+    rows = estimates(plan).assign(mean=lambda one: np.where(one["slice"] == "south", -0.03, 0.02))
+    found = with_meaning(check_table([
+        CheckResult("sampling", False, ".", "correct"), CheckResult(FAIR, False, ".", "correct"),
+        CheckResult("raters agree", None, ".", "correct")]), decision, plan)
+    said = told(story.front.risks(decision, rows, found, people(plan, decision), plan))
+    assert "Where new fares worst: correct −3.0 points in south. The probability of losing more than a slice margin " \
+           "is largest for correct in north: 0.1%." in said
+    assert "At the bad end of the 90% interval new would have 114 more outputs a day on the worse side of correct " \
+           "(margin 300)" in said
+    assert f"Weakens the verdict: {FAILED['sampling']} (correct)." in said
+    assert f"Known, and corrected by the calibration: {FAILED[FAIR]} (correct)." in said
+    assert "No check blocks" not in said and "1 check cannot tell" in said
+    sound = with_meaning(check_table([CheckResult("sampling", True, ".", "correct")]), decision, plan)
+    said = told(story.front.risks(decision, rows, sound, people(plan, decision).iloc[:0], plan))
+    assert "No check blocks or weakens the verdict" in said and "Every check could be made" in said
+    better = people(*case([0.05], volume=10_000))
+    assert "Even at the bad end" in story.front.risks(decision, rows, sound, better, plan)
+
+
+def test_a_candidate_that_live_requests_contradict_is_named_once():
+    gaps = gap_rows(joint=0.02, joint_sd=0.01)
+    plan, decision = case([0.02, 0.02], gaps=gaps, checks=[flag("new")])
+    found = with_meaning(check_table([flag("new")]), decision, plan)
+    said = told(story.front.risks(decision, estimates(plan), found, people(plan, decision), plan))
+    assert "new does not show on live requests what the test set promised on correct" in said
+    assert "Already counted" not in said
+
+
+def test_what_a_mistake_costs():
+    plan, decision = case([0.02], volume=10_000)
+    said = told(story.front.costs(decision, plan))
+    assert "correct 3 points, 300 of 10,000 requests a day" in said and "It costs 300 thousand USD" in said
+    assert "for switching to new and 60 for staying (thousand USD)" in said
+    plan, decision = case([-0.025])
+    assert "for staying (thousand USD)" in story.front.costs(decision, plan)
+    plan, decision = case([0.02], costs=None)
+    assert "does not say what a mistake costs" in story.front.costs(decision, plan)
+
+
+def test_what_happens_next_after_a_switch():
+    plan, decision = case([0.02], retires="2027-06-30")
+    none = rollback_conditions(plan, RATES)
+    said = told(story.front.next_steps(decision, [], none, RATES, plan))
+    assert "no number says when to roll back" in said and "old retires on 2027-06-30" in said
+    plan = live(plan)
+    limits = rollback_conditions(plan, RATES)
+    at = f"{100 * limits.query('share == 0.05 and days == 7')['roll_back'].iloc[0]:.1f}%"
+    said = told(story.front.next_steps(decision, [], limits, RATES, plan))
+    assert "Give new to 5% of users, drawn at random." in said
+    assert f"Roll back, at 5% of users, when resolved is below {at} after 7 days" in said and "nobody has" not in said
+    assumed = told(story.front.next_steps(decision, [], limits, RATES.assign(users=0), plan))
+    assert f"below {at} after 7 days, if old is at 70.0%, which nobody has measured" in assumed
+    assert "assumed: no user of it was seen yet" in story.live.rollback(limits, RATES.assign(users=0), plan)
+    up = RampAction("new", "promote", 0.05, 0.5, 9, {"resolved": "promote"})
+    said = told(story.front.next_steps(decision, [up], limits, RATES, plan))
+    assert "5% of users have new; the rule of the ramp says now: promote to 50% of users" in said
+    assert "Roll back, at 50% of users" in said
+
+
+def test_what_happens_next_where_nothing_is_decided():
+    plan, decision = case([-0.02, -0.2])
+    needed = decision["candidates"]["new"]["labels_needed"]
+    said = told(story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan))
+    assert "old stays in production" in said and "other" not in said
+    assert f"have people judge about {needed} more items" in said if needed else "- new: " in said
+    plan, decision = case([0.02], gaps=gap_rows(joint=0.02, joint_sd=0.01), checks=[flag("new")])
+    said = told(story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan))
+    assert "new: find out why live requests contradict the test set on correct" in said
+    assert story.verdict(decision, plan).startswith("## Collect more evidence")
+    plan, decision = case([-0.02], retires="2027-01-10")
+    said = told(story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan))
+    assert "staying is no option" in said and "stays in production" not in said
+
+
+def test_a_slice_less_sure_than_the_whole_is_watched():
+    plan, decision = case([0.02])
+    decision["candidates"]["new"]["gates"]["correct"]["slices"]["south"] = 0.85
+    assert "Watch south on correct (85.0%)" in story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan)
+
+
+def test_who_must_sign():
+    plan, _ = case([0.02])
+    assert "Owner by 2027-01-15. Nothing here is approved until they have" in told(story.front.must_sign(plan))
+    nobody = plan.model_copy(update={"decision": plan.decision.model_copy(update={"owner": None})})
+    assert "names nobody" in story.front.must_sign(nobody)
+
+
+def test_judges_of_the_house_of_a_model_are_named():
+    plan, _ = case([0.02])
+    metric = plan.metrics[0]
+    kin = plan.model_copy(update={"metrics": (metric.model_copy(update={"family": "New"}),)})
+    assert "judge and new are of the same family (New)" in story.measured.judges(kin)
+    assert "Who computes judge, the plan does not say" in story.measured.judges(plan)
+
+
+def test_sections_that_sentences_lead_to_are_in_the_report():
+    named = set(re.findall(r"_section\('([^']+)'\)", Path(front.__file__).read_text("utf-8")))
+    cells = nbformat.read(Path(__file__).resolve().parents[1] / "notebooks" / "05_report.ipynb", as_version=4).cells
+    headings = {line.removeprefix("## ") for cell in cells if cell.cell_type == "markdown"
+                for line in cell.source.splitlines() if line.startswith("## ")}
+    assert named and named <= headings
