@@ -27,6 +27,8 @@ SCREENSHOTS = HERE / "screenshots"
 GIVEN = "MIGRATION_KIT_RUN"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SERIOUS = ("serious", "critical")
+# Refused by the browser itself: a handler for every request of JupyterLab keeps its kernels from connecting.
+NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 START_SECONDS = 120
 # What JupyterLab would otherwise ask or leave out of the page: news, updates, cells out of sight.
 SETTINGS = {
@@ -35,6 +37,7 @@ SETTINGS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
@@ -103,7 +106,7 @@ def chromium() -> Iterator[Browser]:
     if found is None:
         lacking("no Chromium here: install the package chromium of your system to run the browser tests")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", NO_NETWORK])
         yield browser
         browser.close()
 

@@ -1,5 +1,6 @@
 """The pages as somebody opens them from disk who has nothing but a browser, and no network."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,7 +17,15 @@ PHONE = {"width": 360, "height": 740}
 LARGEST_PAGE = 3_000_000
 CONTENTS = "aside.contents nav a"
 SHORT = {name: name.removesuffix(".html").removesuffix("/notebook") for name in PAGES}
-BACKGROUND = "[document.documentElement, document.body].map(e => getComputedStyle(e).backgroundColor).join()"
+DESK = {"width": 1280, "height": 900}
+# What is left of A4 between the margins of the page, in CSS pixels.
+SHEET = {"width": 680, "height": 990}
+A4_POINTS = (595, 842)
+# How light the page is: 0 is black, 1 is white.
+LIGHTNESS = """() => {
+  const parts = getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number);
+  return parts.slice(0, 3).reduce((a, b) => a + b) / 765}"""
+MEDIA_BOX = rb"/MediaBox \[0 0 ([0-9.]+) ([0-9.]+)\]"
 HEADING = """id => {
   const found = document.getElementById(id);
   return [found.tagName, found.textContent, found.getBoundingClientRect().top]}"""
@@ -28,7 +37,7 @@ def visit(chromium: Browser, site: Path) -> Iterator[Callable[..., Page]]:
     contexts, asked, said = [], [], []
 
     def visit(name: str, *, scheme: str = "light", size: dict | None = None) -> Page:
-        context = chromium.new_context(color_scheme=scheme, viewport=size or {"width": 1280, "height": 900},
+        context = chromium.new_context(color_scheme=scheme, viewport=size or DESK,
                                        reduced_motion="reduce", offline=True)
         contexts.append(context)
         context.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:")
@@ -59,11 +68,11 @@ class TestPage:
         assert all(alt.strip() for alt, _ in images), "an image without alt text"
         assert all(there for _, there in images), "an image that does not show"
         assert page.locator("h1").count() == 1 and page.title().strip()
-        picture(page, f"{SHORT[name]}-light", full_page=True)
+        picture(page, f"{SHORT[name]}-light", full_page=True, timeout=120_000)
 
     def test_is_dark_where_that_is_preferred(self, visit, picture, name):
         light, dark = visit(name), visit(name, scheme="dark")
-        assert light.evaluate(BACKGROUND) != dark.evaluate(BACKGROUND)
+        assert light.evaluate(LIGHTNESS) > 0.9 and dark.evaluate(LIGHTNESS) < 0.15
         picture(dark, f"{SHORT[name]}-dark")
 
     def test_fits_a_phone(self, visit, picture, name):
@@ -77,13 +86,25 @@ class TestPage:
         assert all(right <= PHONE["width"] for _, right in tables), "a table does not scroll in a frame of its own"
         picture(page, f"{SHORT[name]}-phone")
 
-    def test_prints(self, visit, site, name):
-        data = visit(name).pdf(prefer_css_page_size=True)
-        assert data.startswith(b"%PDF") and data.count(b"/Type /Page") >= 1
+    def test_prints_on_a4(self, visit, picture, name):
+        page = visit(name, size=SHEET)
+        data = page.pdf(prefer_css_page_size=True)
+        sizes = {tuple(round(float(side)) for side in box) for box in re.findall(MEDIA_BOX, data)}
+        assert sizes == {A4_POINTS}
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= SHEET["width"], "something is cut at the right"
+        figures = page.evaluate("""[...document.images].map(e => e.getBoundingClientRect())
+            .map(box => [box.right, box.height])""")
+        assert all(right <= SHEET["width"] and height < SHEET["height"] for right, height in figures)
+        assert page.evaluate("""[...document.querySelectorAll('figure')]
+            .every(e => getComputedStyle(e).breakInside === 'avoid')""")
+        picture(page, f"{SHORT[name]}-print")
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_is_accessible(self, visit, faults, name, scheme):
-        assert not faults(visit(name, scheme=scheme), "html")
+    @pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", PHONE)], ids=["desk", "dark phone"])
+    def test_is_accessible(self, visit, faults, name, scheme, size):
+        page = visit(name, scheme=scheme, size=size)
+        page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+        assert not faults(page, "html")
 
 
 @pytest.mark.parametrize("name", STAGE_PAGES, ids=SHORT.get)
@@ -99,6 +120,29 @@ def test_contents_lead_to_their_headings(visit, name):
         tag, heading, top = page.evaluate(HEADING, unquote(href)[1:])
         assert tag in ("H2", "H3") and " ".join(heading.split()) == " ".join(text.split())
         assert -1 <= top < 900, f"{text!r} is not in sight"
+
+
+@pytest.mark.parametrize("name", STAGE_PAGES, ids=SHORT.get)
+def test_contents_unfold_on_a_phone(visit, name):
+    page = visit(name, size=PHONE)
+    assert not page.locator(CONTENTS).first.is_visible()
+    page.locator(".contents-fold summary").click()
+    link = page.locator(".contents-fold a").last
+    link.click()
+    _, _, top = page.evaluate(HEADING, unquote(link.get_attribute("href"))[1:])
+    assert -1 <= top < PHONE["height"]
+
+
+@pytest.mark.parametrize("name", STAGE_PAGES, ids=SHORT.get)
+def test_code_unfolds_and_the_report_has_none(visit, name):
+    page = visit(name)
+    code = page.locator("details.code")
+    if name == STAGE_PAGES[-1]:
+        assert not code.count() and not page.get_by_text("open_run").count()
+        return
+    assert code.count() and not code.first.locator("pre").is_visible()
+    code.first.locator("summary").click()
+    assert "open_run" in code.first.locator("pre").inner_text()
 
 
 @pytest.mark.parametrize("name", PAGES, ids=SHORT.get)
