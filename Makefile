@@ -40,7 +40,7 @@ setup: $(INSTALLED) ## Make .venv from the lock, with every hash checked
 report: $(INSTALLED) ## Run the five notebooks on PLAN and make one HTML report of them
 	@$(BIN)/migration-kit run "$(PLAN)" $(ARGS)
 
-test: $(INSTALLED) ## Run all tests that need no browser
+test: $(INSTALLED) ## Run the tests that need no browser; ARGS=--slow adds those that fit many models
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-browser: $(INSTALLED) $(AXE) ## Run the tests of pages and notebooks in Chromium

@@ -54,10 +54,18 @@ ANSWERS = """\
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium (tests/browser)")
+    parser.addoption("--slow", action="store_true", help="also run the tests that fit many models or whole real studies")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return True if collection_path == BROWSER and not config.getoption("browser") else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes long: run with --slow"))
 
 
 def write_tiny(folder: Path) -> Path:

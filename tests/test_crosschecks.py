@@ -565,6 +565,7 @@ def test_labels_drawn_unevenly_are_weighted_back(looked_at):
 # Coverage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["A", "C", "F"])
 def test_intervals_of_the_contrast_cover(scenario):
     replicates, n_labels = 400, 100
@@ -803,6 +804,7 @@ def test_ratings_drawn_unevenly_are_weighted_back():
     assert biased["labels_only"]["mean"] < expected - 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["ordinal", "continuous", "clusters"])
 def test_intervals_cover_on_every_scale(scale):
     replicates, n_items, n_labels, hits = 120, 300, 60, {}

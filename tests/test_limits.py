@@ -42,6 +42,7 @@ def test_a_perfect_metric_is_as_good_as_knowing_every_output(compiled, n_labels)
     assert width(delta) <= 1.25 * 2 * 1.96 * difference.std() / np.sqrt(len(difference))
 
 
+@pytest.mark.slow
 def test_a_useless_metric_leaves_what_labels_say(compiled):
     ratios = []
     for seed in range(8):
@@ -55,6 +56,7 @@ def test_a_useless_metric_leaves_what_labels_say(compiled):
     assert np.mean(ratios) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_with_every_output_judged_the_estimate_is_the_mean_of_the_judgments():
     pairs = simulate_pairs(**SCENARIOS["C"], n_labels=1000, seed=9, n_unlabelled=0)
     features, _ = pairs_features(pairs)
@@ -64,6 +66,7 @@ def test_with_every_output_judged_the_estimate_is_the_mean_of_the_judgments():
     assert delta.mean() == pytest.approx(mean[1] - mean[0], abs=0.01)
 
 
+@pytest.mark.slow
 def test_identical_models_are_a_toss_up(compiled):
     sampling = SamplingSpec(draws=200, tune=200, chains=1, seed=3)
     chances = []

@@ -74,7 +74,7 @@ def contrasts(hiding: Hiding, folder: Path, shared_data: Path) -> list[pd.DataFr
     compiled = compile_model([features for _, _, features, _ in cases])
     tables = []
     for plan, full, features, draw in cases:
-        tree = fit(features, SamplingSpec(draws=400, tune=400, chains=2, seed=draw + 1), compiled=compiled)
+        tree = fit(features, SamplingSpec(draws=400, tune=300, chains=1, seed=draw + 1), compiled=compiled)
         drawn = quality(tree, features, traffic=False, seed=draw)
         rows = pd.concat([
             estimate_rows(drawn, features, incumbent=plan.incumbent, layer="offline", interval=INTERVAL, margin=None),
@@ -90,6 +90,7 @@ def covered(rows: pd.DataFrame, target: str = "truth") -> pd.Series:
     return (rows["lower"] <= rows[target]) & (rows[target] <= rows["upper"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [hiding.plan for hiding in HIDINGS])
 def test_hidden_judgments_lie_in_the_interval(name, hidden):
     calibrated = hidden[name].query("method == 'calibrated'")
@@ -102,12 +103,14 @@ def test_hidden_judgments_lie_in_the_interval(name, hidden):
     assert (width / (alone["upper"] - alone["lower"]).to_numpy()).mean() < 1.3
 
 
+@pytest.mark.slow
 def test_nine_of_ten_pairs_are_covered(hidden):
     rows = pd.concat(hidden.values())
     for method in ("calibrated", "corrected"):
         assert covered(rows[rows["method"] == method]).mean() >= 0.9
 
 
+@pytest.mark.slow
 def test_a_contrast_of_marked_errors_is_a_mean(hidden):
     # Few segments carry most of the errors: half of all segments differ by 5 or less where the mean differs by 9.
     worst = hidden["wmt23"].query("method == 'calibrated' and model == 'AIRC'")
@@ -132,6 +135,7 @@ def test_every_judgment_of_the_plan_is_a_label(name, shared_data, tmp_path):
     assert features.attrs["clustered"] == (name == "wmt23")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openqa", "triviaqa"])
 def test_reference_data_run_end_to_end(name, shared_data, tmp_path):
     plan = (ROOT / "tests" / "plans" / f"{name}.yml").read_text(encoding="utf-8")

@@ -82,6 +82,7 @@ def offline():
     return features, {CORRECT: quality(tree, features[CORRECT], traffic=True, seed=1)}, compiled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", ["as it ships", "in agreement with the test set"])
 def test_fjord_is_flagged_for_what_its_live_files_show(offline, tmp_path, monkeypatch, live):
     features, draws, compiled = offline
