@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from migration_kit.checks import CheckResult
 from migration_kit.estimands import TOTAL
 from migration_kit.gates import contrasts
-from migration_kit.intervals import NORMAL
+from migration_kit.intervals import NORMAL, summarise
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import chance, counted, listed, share, unit_of
 
@@ -22,9 +22,9 @@ FLAGGED_AT = 0.8
 SDS_IN_RANGE = 4.0
 MOST_NAMED = 4
 GAP_COLUMNS = (
-    "criterion", "model", "slice", "offline", "offline_sd", "shadow", "shadow_sd", "gap", "gap_sd", "gap_lower",
-    "gap_upper", "margin", "prior_beyond", "beyond", "joint", "joint_sd", "joint_lower", "joint_upper",
-    "prob_noninferior", "n_labels", "covered", "flagged")
+    "criterion", "model", "slice", "offline", "offline_sd", "offline_lower", "offline_upper", "shadow", "shadow_sd",
+    "shadow_lower", "shadow_upper", "gap", "gap_sd", "gap_lower", "gap_upper", "margin", "prior_beyond", "beyond",
+    "joint", "joint_sd", "joint_lower", "joint_upper", "prob_noninferior", "n_labels", "covered", "flagged")
 
 
 def gap_scale(plan: Plan, features: xr.Dataset) -> float:
@@ -89,7 +89,8 @@ def transport_gap(
         Columns `GAP_COLUMNS`, one row a candidate of the shadow and a slice; contrasts are positive where the candidate
         is better, in the unit of the criterion. ``beyond`` is P(|δ| > margin), ``prior_beyond`` the same before the
         shadow was seen; NaN without a margin. ``joint`` is the live posterior: what offline promised, corrected by the
-        gap. All of the shadow NaN where people judged no output of either model there. ``covered`` is the
+        gap; its interval and probability are those of the moved draws (`live_contrasts`), as the decision has them. All
+        of the shadow NaN where people judged no output of either model there. ``covered`` is the
         share of traffic in slices that the shadow has, to which the total refers. Worry when ``beyond`` is 0.8 or more
         (``flagged``): the test set does not stand for live requests.
     """
@@ -99,21 +100,23 @@ def transport_gap(
     slices = [name for name in both["shadow"]["slice"].to_numpy() if name != TOTAL]
     weight = features["share"].sel(slice=slices)
     covered = float(weight.sum())
-    weight = weight / covered
+    weight, interval = weight / covered, plan.sampling.interval
     rows = []
     for model in both["shadow"]["model"].to_numpy():
         judged = min(int(labels.get(model, 0)), int(labels.get(plan.incumbent, 0)))
         for name in (TOTAL, *slices):
-            seen = {}
+            seen, own = {}, {}
             for layer, delta in both.items():
                 values = delta.sel(model=model)
                 one = (values.sel(slice=slices) * weight).sum("slice") if name == TOTAL else values.sel(slice=name)
-                seen[layer], seen[f"{layer}_sd"] = float(one.mean()), float(one.std())
-            if not judged:
-                seen["shadow"] = seen["shadow_sd"] = np.nan
+                own[layer] = one.to_numpy() if judged or layer == "offline" else np.array([])
+                seen |= _columns(layer, own[layer], interval)
             margin = spec.margin if name == TOTAL else spec.slice_margin
             joined = joined_normals(seen["offline"], seen["offline_sd"], seen["shadow"], seen["shadow_sd"],
-                                    scale=scale, margin=margin, interval=plan.sampling.interval)
+                                    scale=scale, margin=margin, interval=interval)
+            moved = own["offline"] + _change(own["offline"], seen | joined)
+            joined |= _columns("joint", moved, interval)
+            joined["prob_noninferior"] = summarise(moved, interval=interval, margin=margin)["prob_noninferior"]
             rows.append({"criterion": spec.id, "model": str(model), "slice": str(name), **seen, **joined,
                          "n_labels": judged, "covered": covered if name == TOTAL else 1.0})
     table = pd.DataFrame(rows, columns=[name for name in GAP_COLUMNS if name != "flagged"])
@@ -147,10 +150,19 @@ def joined_normals(
         "margin": margin if known else np.nan,
         "prior_beyond": _beyond(0.0, scale, margin) if known else np.nan,
         "beyond": _beyond(gap, gap_sd, margin) if known else np.nan,
-        "joint": joint, "joint_sd": joint_sd, "joint_lower": joint - reach * joint_sd,
-        "joint_upper": joint + reach * joint_sd,
-        "prob_noninferior": float(ndtr((joint + margin) / joint_sd)) if known and joint_sd > 0 else np.nan,
+        "joint": joint, "joint_sd": joint_sd,
     }
+
+
+def _columns(layer: str, draws: np.ndarray, interval: float) -> dict[str, float]:
+    found = summarise(draws, interval=interval)
+    return {layer: found["mean"]} | {f"{layer}_{name}": found[name] for name in ("sd", "lower", "upper")}
+
+
+def _change(own: np.ndarray, row: dict[str, float]) -> np.ndarray:
+    """What moves and stretches draws of the test set's contrast to the live posterior."""
+    stretch = row["joint_sd"] / row["offline_sd"] if row["offline_sd"] > 0 else 1.0
+    return row["joint"] - row["offline"] + (own - own.mean()) * (stretch - 1)
 
 
 def live_contrasts(deltas: dict[str, xr.DataArray], gaps: pd.DataFrame) -> dict[str, xr.DataArray]:
@@ -172,9 +184,8 @@ def live_contrasts(deltas: dict[str, xr.DataArray], gaps: pd.DataFrame) -> dict[
         for row in known:
             here = (slice(None), places[0][row.model], places[1][row.slice])
             own = moved.values[here].copy()
-            stretch = row.joint_sd / row.offline_sd if row.offline_sd > 0 else 1.0
+            change = _change(own, row._asdict())
             # What the shadow did not see stays as the test set has it.
-            change = row.joint - row.offline + (own - own.mean()) * (stretch - 1)
             moved.values[here] = own + row.covered * change
         found[name] = moved
     return found

@@ -5,7 +5,6 @@ import pandas as pd
 from migration_kit.figures.canvas import SOFT, Picture, colours, markers, name_rows, picture, styled
 from migration_kit.figures.data import MIX
 from migration_kit.figures.panels import forest
-from migration_kit.intervals import NORMAL
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.transport import seen_part
 from migration_kit.wording import level, share, unit_of
@@ -19,17 +18,16 @@ def transport(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Pictu
     """Contrast of every candidate of the shadow: promised, shown live, and both joined; from `transport_gap`."""
     mine = gaps[(gaps["criterion"] == criterion.id) & (gaps["slice"] == "all")]
     shade, shape = colours(plan.model_ids, incumbent=plan.incumbent), markers(plan.model_ids, incumbent=plan.incumbent)
-    unit, z = unit_of(criterion), NORMAL.inv_cdf((1 + plan.sampling.interval) / 2)
-    panels, told = {}, []
+    unit, panels, told = unit_of(criterion), {}, []
     for row in mine.to_dict("records"):
         rows = []
         for name, label in LAYERS.items():
-            mean, sd = row[name], row[f"{name}_sd"]
-            rows.append({"label": label, "mean": mean, "lower": mean - z * sd, "upper": mean + z * sd,
+            mean, *ends = (row[f"{name}{end}"] for end in ("", "_lower", "_upper"))
+            rows.append({"label": label, "mean": mean, "lower": ends[0], "upper": ends[1],
                          "colour": shade[row["model"]] if name == "joint" else SOFT, "marker": shape[row["model"]],
                          "hollow": name != "joint",
                          "note": "nobody judged them" if pd.isna(mean) else
-                         f"{unit.change(mean)}  ({unit.span(mean - z * sd, mean + z * sd)})"})
+                         f"{unit.change(mean)}  ({unit.span(*ends)})"})
         panels[row["model"]] = pd.DataFrame(rows)
         told.append(f"{row['model']}: " + ", ".join(f"{one['label']} {one['note']}" for one in rows))
     figure = forest(panels, label=f"minus {plan.incumbent}, {unit.contrast_axis} (right is better)", unit=unit,
