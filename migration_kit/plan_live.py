@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from migration_kit.errors import did_you_mean, listing, quote
+from migration_kit.plan_scales import unit_problems
 from migration_kit.plan_types import FileName, Number, Spec, Text
 
 RAMP = (0.01, 0.05, 0.25, 0.5, 1.0)
@@ -26,6 +27,7 @@ class LiveOutcomeSpec(Spec):
     role: Literal["gate", "monitor"]
     margin: Annotated[Number, Field(gt=0)] | None = None
     range: tuple[Number, Number] | None = None
+    unit: Text | None = None
     why: Text | None = None
 
     @property
@@ -55,7 +57,7 @@ class LiveOutcomeSpec(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> "LiveOutcomeSpec":
-        wrong = list(_range_problems(self))
+        wrong = [*_range_problems(self), *unit_problems(self.kind, self.unit)]
         if self.role == "gate" and self.margin is None:
             example = "0.02 for 2 points" if self.in_points else "0.2 in the unit of the outcome"
             wrong.append(f"margin: is missing; a gate needs the largest loss accepted, e.g. {example}")

@@ -1,5 +1,6 @@
 """The scales people judge on, the quantity quality is, and the margins that fit them."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator
@@ -7,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator
 from migration_kit.errors import did_you_mean, quote
 
 FEWEST_LEVELS, MOST_LEVELS = 3, 11
+UNIT = re.compile(r"(?=.{1,20}$)[^\W_]+(?:[ ./-][^\W_]+)*")
 SCALES = ("binary", "continuous", "pairwise", "{ordinal: [1, 5]}")
 
 
@@ -26,6 +28,18 @@ class AtLeast(BaseModel, frozen=True, extra="forbid"):
     """The share of judgments at or above a level."""
 
     at_least: int
+
+
+def unit_problems(kind: str, unit: str | None) -> list[str]:
+    """Say why a unit does not fit its scale, or cannot stand in a sentence; [] when it does."""
+    if unit is None:
+        return []
+    if kind != "continuous":
+        return [f"unit: only numbers of scale continuous have one of their own; leave it out of a scale that is {kind}"]
+    if not UNIT.fullmatch(unit):
+        return [f"unit: found {quote(unit)}, expected what follows a number, up to 20 letters or digits with spaces, "
+                "hyphens, dots or slashes between them, e.g. seconds or EUR"]
+    return []
 
 
 def quantity_problems(scale: str | Ordinal, quantity: str | AtLeast) -> list[str]:

@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from migration_kit.errors import did_you_mean, listing, quote
-from migration_kit.plan_scales import AtLeast, Ordinal, Quantity, Scale, margin_problems, quantity_problems
+from migration_kit.plan_scales import (
+    AtLeast,
+    Ordinal,
+    Quantity,
+    Scale,
+    margin_problems,
+    quantity_problems,
+    unit_problems,
+)
 from migration_kit.plan_types import (
     Assurance,
     Day,
@@ -175,6 +183,7 @@ class CriterionSpec(Spec):
     covariates: tuple[Text, ...] = ()
     margin: Annotated[Number, Field(gt=0)] | None = None
     slice_margin: Annotated[Number, Field(gt=0)] | None = None
+    unit: Text | None = None
     weight: Annotated[Number, Field(ge=0)] | None = None
     why: Text | None = None
 
@@ -216,7 +225,7 @@ class CriterionSpec(Spec):
 
     @model_validator(mode="after")
     def _fits_role(self) -> "CriterionSpec":
-        wrong = quantity_problems(self.scale, self.quantity)
+        wrong = quantity_problems(self.scale, self.quantity) + unit_problems(self.kind, self.unit)
         wrong += margin_problems(self.scale, in_points=self.in_points, margin=self.margin,
                                  slice_margin=self.slice_margin)
         if self.role == "gate" and self.margin is None:

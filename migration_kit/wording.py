@@ -196,6 +196,7 @@ class Scaled(Protocol):
     score: tuple[float, ...]
     in_points: bool
     margin: float | None
+    unit: str | None
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,8 @@ class Unit:
         Decimals in the own unit; None where neither margin nor scale tells: three digits that matter.
     signed : bool
         Whether quality itself has a sign (a net win rate).
+    name : str
+        What follows a number in its own unit, such as "seconds"; "" where the plan names none.
     """
 
     in_points: bool
@@ -224,32 +227,37 @@ class Unit:
     contrast_axis: str
     digits: int | None = 1
     signed: bool = False
+    name: str = ""
 
     @property
     def scale(self) -> float:
         """Factor from stored values to those shown."""
         return 100 if self.in_points else 1
 
-    def quality(self, value: float) -> str:
-        """Return a quality: "82.1%", "+12.0%" where it is net of losses, "3.42"."""
+    def quality(self, value: float, *, unit: bool = False) -> str:
+        """Return a quality: "82.1%", "+12.0%" where it is net of losses, "3.42", "1.74 seconds" with `unit`."""
         if unknown(value):
             return DASH
         if self.in_points:
             return f"{signed(100 * value)}%" if self.signed else percent(value)
-        return f"{value:.{self._decimals(value)}f}".replace("-", "−")
+        text = f"{value:.{self._decimals(value)}f}".replace("-", "−")
+        return self._named(text) if unit else text
 
     def change(self, value: float, *, unit: bool = False) -> str:
         """Return a contrast with its sign: "+2.1", "+2.1 points" with `unit`; "+0.21" in the own unit."""
-        return points(value, unit=unit) if self.in_points else signed(value, self._decimals(value))
+        if self.in_points or unknown(value):
+            return points(value, unit=unit)
+        text = signed(value, self._decimals(value))
+        return self._named(text) if unit else text
 
     def size(self, value: float) -> str:
-        """Return the size of a difference: "2.1 points", "3 points"; "0.21", "0.2" in the own unit."""
+        """Return the size of a difference: "2.1 points", "3 points"; "0.21", "0.5 seconds" in the own unit."""
         if self.in_points or unknown(value):
             return DASH if unknown(value) else size(value)
         text = f"{abs(value):.{self._decimals(value)}f}"
         plain = text.rstrip("0").rstrip(".") if "." in text else text
         # A margin stands as the plan writes it; what was computed keeps its digits.
-        return plain if math.isclose(abs(value), float(plain), rel_tol=1e-9) else text
+        return self._named(plain if math.isclose(abs(value), float(plain), rel_tol=1e-9) else text)
 
     def span(self, lower: float, upper: float) -> str:
         """Return the ends of an interval of contrasts: "−0.4 to +4.6"."""
@@ -258,6 +266,9 @@ class Unit:
     def quality_span(self, lower: float, upper: float) -> str:
         """Return the ends of an interval of qualities: "78.0% to 86.2%", "3.31 to 3.52"."""
         return DASH if unknown(lower) or unknown(upper) else f"{self.quality(lower)} to {self.quality(upper)}"
+
+    def _named(self, text: str) -> str:
+        return f"{text} {self.name}" if self.name else text
 
     def _decimals(self, value: float) -> int:
         if self.digits is not None:
@@ -284,4 +295,5 @@ def unit_of(criterion: Scaled) -> Unit:
     if levels:
         scale = f"{levels[0]:g} to {levels[-1]:g}"
         return Unit(False, "mean score", f"mean score, {scale}", f"on the scale {scale}", digits)
-    return Unit(False, "mean", "mean, in its own unit", "in its own unit", digits)
+    where = f"in {criterion.unit or 'its own unit'}"
+    return Unit(False, "mean", f"mean, {where}", where, digits, name=criterion.unit or "")

@@ -54,7 +54,7 @@ ANSWERS = """\
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium (tests/browser)")
-    parser.addoption("--slow", action="store_true", help="also run the tests that fit many models or whole real studies")
+    parser.addoption("--slow", action="store_true", help="also run those that fit many models or whole studies")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

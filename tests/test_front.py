@@ -227,7 +227,7 @@ def test_what_happens_next_after_a_switch():
     assert "Give new to 5% of users, drawn at random." in said
     assert f"Roll back, at 5% of users, when resolved is below {at} after 7 days" in said and "nobody has" not in said
     assumed = told(story.front.next_steps(decision, [], limits, RATES.assign(users=0), plan))
-    assert f"below {at} after 7 days, if old is at 70.0%, which nobody has measured" in assumed
+    assert f"below {at} after 7 days, if old is at 70.0%, which nobody measured" in assumed
     assert "assumed: no user of it was seen yet" in story.live.rollback(limits, RATES.assign(users=0), plan)
     up = RampAction("new", "promote", 0.05, 0.5, 9, {"resolved": "promote"})
     said = told(story.front.next_steps(decision, [up], limits, RATES, plan))

@@ -7,7 +7,7 @@ from migration_kit.errors import InputError
 from migration_kit.plan import load_plan
 
 OUTCOME = "{id: thumbs_up, scale: binary, better: higher, role: gate, margin: 0.02, why: seen in trials}"
-SECONDS = "{id: seconds, scale: continuous, better: lower, role: gate, margin: 0.5, range: [0, 30]}"
+SECONDS = "{id: seconds, scale: continuous, better: lower, role: gate, margin: 0.5, range: [0, 30], unit: seconds}"
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def test_reads_what_the_plan_says(read):
         "signs: true}\n  - {name: Legal, concern: nothing else}",
         "requests_per_day: 1000", "requests_per_day: 1000, users_per_day: 600")
     thumbs, seconds, sales = plan.live_outcomes
+    assert (thumbs.unit, seconds.unit, sales.unit) == (None, "seconds", None)
     assert plan.live_gates == (thumbs, seconds) and plan.live_outcome("sales") is sales
     assert (thumbs.kind, thumbs.in_points, thumbs.limits, thumbs.levels) == ("binary", True, (0.0, 1.0), (0.0, 1.0))
     assert (seconds.kind, seconds.in_points, seconds.limits, seconds.levels) == ("continuous", False, (0.0, 30.0), ())
@@ -85,6 +86,10 @@ def test_live_keys_belong_to_the_meaning_of_a_plan(read):
         (f"live_outcomes: [{SECONDS.replace('[0, 30]', '[30, 0]')}]",
          ["live_outcomes.0.range: found [30, 0], expected the lowest value first: [0, 30]"]),
         (f"live_outcomes: [{SECONDS.replace('[0, 30]', '[0, 30, 60]')}]", ["live_outcomes.0.range"]),
+        (f"live_outcomes: [{OUTCOME.replace('why', 'unit: thumbs, why')}]",
+         ["live_outcomes.0.unit: only numbers of scale continuous have one of their own"]),
+        (f"live_outcomes: [{SECONDS.replace('unit: seconds', 'unit: <b>s</b>')}]",
+         ["live_outcomes.0.unit: found '<b>s</b>', expected what follows a number", "e.g. seconds or EUR"]),
         (f"live_outcomes: [{SECONDS.replace('margin: 0.5', 'margin: 40')}]",
          ["live_outcomes.0.margin: found 40, expected less than 30, the width of the range"]),
         (f"live_outcomes: [{OUTCOME}, {OUTCOME.replace('thumbs_up', 'Thumbs_up')}]",

@@ -313,7 +313,7 @@ def test_what_the_readme_says_of_live_requests_is_valid(tmp_path):
     for name, text in {**blocks, "migration.yml": plan}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     spec = migration_kit.load_plan(tmp_path / "migration.yml")
-    assert [one.id for one in spec.live_gates] == ["resolved", "seconds"] and spec.stakeholders[0].signs
+    assert [one.id for one in spec.live_gates] == ["resolved", "latency"] and spec.stakeholders[0].signs
     data = migration_kit.load_data(spec)
     assert data.live["stage"].value_counts().to_dict() == {"shadow": 4, "canary": 3, "anchor": 1}
     assert data.exclusions.empty and data.notes.empty

@@ -8,11 +8,11 @@ import pytest
 from migration_kit.wording import Unit, unit_of
 
 
-def criterion(kind: str, margin: float | None = None, *, at_least: float | None = None) -> SimpleNamespace:
+def criterion(kind: str, margin: float | None = None, *, at_least: float | None = None, unit: str | None = None):
     levels = {"binary": (0, 1), "ordinal": (1, 2, 3, 4, 5), "pairwise": (-1, 0, 1), "continuous": ()}[kind]
     score = levels if at_least is None else tuple(float(level >= at_least) for level in levels)
     in_points = kind in ("binary", "pairwise") or at_least is not None
-    return SimpleNamespace(kind=kind, levels=levels, score=score, in_points=in_points, margin=margin)
+    return SimpleNamespace(kind=kind, levels=levels, score=score, in_points=in_points, margin=margin, unit=unit)
 
 
 @pytest.mark.parametrize(("one", "quality", "change", "with_unit", "size", "span"), [
@@ -22,6 +22,7 @@ def criterion(kind: str, margin: float | None = None, *, at_least: float | None 
     (criterion("ordinal", 0.2), "0.82", "−0.02", "−0.02", "0.02", "−0.02 to +0.03"),
     (criterion("continuous", 0.02), "0.821", "−0.021", "−0.021", "0.021", "−0.021 to +0.030"),
     (criterion("continuous"), "0.821", "−0.0210", "−0.0210", "0.021", "−0.0210 to +0.0300"),
+    (criterion("continuous", 0.02, unit="s"), "0.821", "−0.021", "−0.021 s", "0.021 s", "−0.021 to +0.030"),
 ])
 def test_numbers_of_a_scale(one, quality, change, with_unit, size, span):
     unit = unit_of(one)
@@ -30,6 +31,13 @@ def test_numbers_of_a_scale(one, quality, change, with_unit, size, span):
     assert unit.change(-0.021, unit=True) == with_unit
     assert unit.size(-0.021) == size
     assert unit.span(-0.021, 0.03) == span
+
+
+def test_a_unit_stands_where_a_sentence_asks_for_it():
+    seconds = unit_of(criterion("continuous", 0.5, unit="seconds"))
+    assert seconds.quality(1.738, unit=True) == "1.74 seconds" and seconds.size(0.5) == "0.5 seconds"
+    assert seconds.axis == "mean, in seconds" and seconds.contrast_axis == "in seconds"
+    assert unit_of(criterion("binary")).quality(0.5, unit=True) == "50.0%"
 
 
 def test_margins_are_written_as_a_plan_writes_them():

@@ -161,14 +161,14 @@ def baseline(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
     if unknown(total["mean"]):
         return Said(f"Nobody judged an output of {incumbent} on {safe(criterion.id)}, so nothing is known.")
     what = level(plan.sampling.interval)
-    told = (f"{incumbent} has a {unit.noun} of {unit.quality(total['mean'])} on {safe(criterion.id)} under production "
-            f"traffic ({what} {unit.quality_span(total['lower'], total['upper'])}).")
+    told = (f"{incumbent} has a {unit.noun} of {unit.quality(total['mean'], unit=True)} on {safe(criterion.id)} under "
+            f"production traffic ({what} {unit.quality_span(total['lower'], total['upper'])}).")
     if len(slices) < 2:
         return Said(told)
     worst = slices.loc[slices["mean"].idxmin() if criterion.better == "higher" else slices["mean"].idxmax()]
     apart = not worst["lower"] <= total["mean"] <= worst["upper"]
     return Said(
-        f"{told} Its worst slice is {safe(worst['slice'])} with {unit.quality(worst['mean'])} "
+        f"{told} Its worst slice is {safe(worst['slice'])} with {unit.quality(worst['mean'], unit=True)} "
         f"({unit.quality_span(worst['lower'], worst['upper'])}, {counted(worst['n_labels'], 'label')}); that interval "
         f"{'lies apart from' if apart else 'includes'} the total.")
 

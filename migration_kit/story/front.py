@@ -289,10 +289,10 @@ def _ramp(
     for row in last.to_dict("records"):
         gate = plan.live_outcome(row["criterion"])
         unit, end = unit_of(gate), "above" if gate.better == "lower" else "below"
+        limit, rate = (unit.quality(row[name], unit=True) for name in ("roll_back", "rate_incumbent"))
         guess = "" if rates.loc[gate.id, "users"] else (
-            f", if {safe(plan.incumbent)} is at {unit.quality(row['rate_incumbent'])}, which nobody has measured")
-        words.append(f"{safe(gate.id)} is {end} {unit.quality(row['roll_back'])} after {counted(row['days'], 'day')}"
-                     f"{guess}")
+            f", if {safe(plan.incumbent)} is at {rate}, which nobody measured")
+        words.append(f"{safe(gate.id)} is {end} {limit} after {counted(row['days'], 'day')}{guess}")
     if words:
         told.append(f"- Watch {listed([safe(gate.id) for gate in plan.live_gates])}. Roll back, at {share(at)} of "
                     f"users, when {listed(words, last='or')}; "

@@ -21,6 +21,8 @@ from migration_kit.wording import (
     unknown,
 )
 
+BESIDE = ("The posterior of the same users, each slice weighed as the plan's traffic has it. It stands beside the "
+          "bounds of the ramp, which alone act:")
 NO_CANARY = ("No users were given a candidate yet, so nothing here shows what they do with it. A canary (a few users, "
              "chosen at random, have the candidate) would: name its table under `data.live` in the plan.")
 NEEDS_USERS = ("The plan does not say how many users a day the ramp has (`traffic.users_per_day`), so nothing can be "
@@ -48,7 +50,7 @@ def canary(estimates: pd.DataFrame, plan: Plan) -> Said:
             text += (f"; probability of losing more than {unit.size(outcome.margin)}: "
                      f"{chance(1 - row['prob_noninferior'])}")
         told.append(f"{text}.{_worst_slice(estimates, row, plan)}")
-    return Said("\n".join(told))
+    return Said("\n".join([BESIDE, "", *told]))
 
 
 def silent(rows: pd.DataFrame, plan: Plan) -> Said:
@@ -97,7 +99,8 @@ def ramp(actions: Sequence[RampAction], looks: pd.DataFrame, plan: Plan, *, spli
                 continue
             row = last.loc[gate]
             gates.append(f"{safe(gate)} {unit.change(row['contrast'], unit=True)} (bounds "
-                         f"{unit.span(row['lower'], row['upper'])}, margin {unit.change(-row['margin'])}): {said}")
+                         f"{unit.span(row['lower'], row['upper'])}, margin "
+                         f"{unit.change(-row['margin'], unit=True)}): {said}")
         held = (" Users were not split as planned, so nothing is promoted."
                 if split_as_planned is False and one.action == HOLD and set(one.gates.values()) == {PROMOTE} else "")
         told.append(f"- **{safe(one.model)}: {what_now(one)}.**{held} After {counted(one.days, 'day')} at "
@@ -155,10 +158,10 @@ def rollback(conditions: pd.DataFrame, rates: pd.DataFrame, plan: Plan) -> Said:
         said = {}
         for column, end in zip(("roll_back", "promote"), ends, strict=True):
             known = rows[rows[column].notna()].drop_duplicates("share", keep="last")
-            steps = [f"{unit.quality(row[column])} after {counted(round(row['users']), 'user')} at "
+            steps = [f"{unit.quality(row[column], unit=True)} after {counted(round(row['users']), 'user')} at "
                      f"{share(row['share'])} (day {row['days']})" for row in known.to_dict("records")]
             said[column] = f"{end} {listed(steps, last='or')}" if steps else "not within these days, whatever it is"
-        rate = unit.quality(rows["rate_incumbent"].iloc[0])
+        rate = unit.quality(rows["rate_incumbent"].iloc[0], unit=True)
         guess = "" if rates.loc[gate.id, "users"] else ", assumed: no user of it was seen yet"
         told.append(f"- {safe(gate.id)} ({safe(plan.incumbent)}: {rate}{guess}): "
                     f"roll back when it is {said['roll_back']}; promote when it is {said['promote']}.")
@@ -182,7 +185,7 @@ def _base(rates: pd.DataFrame, plan: Plan) -> str:
         rate, unit = rates.loc[gate.id], unit_of(gate)
         who = "every user has it" if rate["answered"] == 1 else f"{percent(rate['answered'])} of users have it"
         origin = who if rate["users"] > 0 else f"assumed, because no user of {safe(plan.incumbent)} has it yet"
-        told.append(f"{unit.quality(rate['mean'])} on {safe(gate.id)} ({origin})")
+        told.append(f"{unit.quality(rate['mean'], unit=True)} on {safe(gate.id)} ({origin})")
     return f" {safe(plan.incumbent)} is at {listed(told)}."
 
 
