@@ -59,15 +59,21 @@ def shadow_gaps(
     for name, draws in shadow.items():
         if name not in offline:
             continue
-        label = shadow_features[name]["label"]
-        judged = pd.Series(label.notnull().sum("item").to_numpy(), index=label["model"].to_numpy())
         tables.append(transport_gap(offline[name], draws, features[name], plan, scale=gap_scale(plan, features[name]),
-                                    labels=judged))
+                                    labels=judged_outputs(shadow_features[name])))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(GAP_COLUMNS))
 
 
+def judged_outputs(features: xr.Dataset) -> pd.DataFrame:
+    """Count the outputs that people judged: one row a model, one column a slice and `TOTAL`."""
+    where = features["slice"].to_numpy()[features["slice_index"].to_numpy()]
+    judged = features["label"].notnull().transpose("model", "item").to_numpy()
+    by_slice = pd.DataFrame(judged.T, columns=features["model"].to_numpy()).groupby(where).sum().T
+    return by_slice.assign(**{TOTAL: by_slice.sum(axis=1)})
+
+
 def transport_gap(
-    offline: xr.Dataset, shadow: xr.Dataset, features: xr.Dataset, plan: Plan, *, scale: float, labels: pd.Series
+    offline: xr.Dataset, shadow: xr.Dataset, features: xr.Dataset, plan: Plan, *, scale: float, labels: pd.DataFrame
 ) -> pd.DataFrame:
     """Join the contrasts of test set and shadow, in total and by slice.
 
@@ -80,8 +86,8 @@ def transport_gap(
     plan : Plan
     scale : float
         Standard deviation of δ, from `gap_scale`.
-    labels : Series
-        Model to the number of its outputs judged in the shadow.
+    labels : DataFrame
+        Outputs judged in the shadow by model and slice, from `judged_outputs`.
 
     Returns
     -------
@@ -103,13 +109,13 @@ def transport_gap(
     weight, interval = weight / covered, plan.sampling.interval
     rows = []
     for model in both["shadow"]["model"].to_numpy():
-        judged = min(int(labels.get(model, 0)), int(labels.get(plan.incumbent, 0)))
+        counts = labels.reindex(index=[model, plan.incumbent], columns=[TOTAL, *slices], fill_value=0).min()
         for name in (TOTAL, *slices):
             seen, own = {}, {}
             for layer, delta in both.items():
                 values = delta.sel(model=model)
                 one = (values.sel(slice=slices) * weight).sum("slice") if name == TOTAL else values.sel(slice=name)
-                own[layer] = one.to_numpy() if judged or layer == "offline" else np.array([])
+                own[layer] = one.to_numpy() if counts[TOTAL] or layer == "offline" else np.array([])
                 seen |= _columns(layer, own[layer], interval)
             margin = spec.margin if name == TOTAL else spec.slice_margin
             joined = joined_normals(seen["offline"], seen["offline_sd"], seen["shadow"], seen["shadow_sd"],
@@ -118,7 +124,7 @@ def transport_gap(
             joined |= _columns("joint", moved, interval)
             joined["prob_noninferior"] = summarise(moved, interval=interval, margin=margin)["prob_noninferior"]
             rows.append({"criterion": spec.id, "model": str(model), "slice": str(name), **seen, **joined,
-                         "n_labels": judged, "covered": covered if name == TOTAL else 1.0})
+                         "n_labels": int(counts[name]), "covered": covered if name == TOTAL else 1.0})
     table = pd.DataFrame(rows, columns=[name for name in GAP_COLUMNS if name != "flagged"])
     return table.assign(flagged=table["beyond"] >= FLAGGED_AT)
 

@@ -178,6 +178,11 @@ def text_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], 
     return "\n".join([title, *(f"  {line}" for line in lines)])
 
 
+def section(name: str) -> str:
+    """Return a link to a section of the report, in JupyterLab and on the page."""
+    return f"[{name}](#{name.replace(' ', '-')})"
+
+
 def flip_words(kind: str, *, verdicts: bool, scores: bool) -> str:
     """Say when an item is lost and when it is gained: by preferences, by verdicts good or bad, by scores."""
     if kind == "pairwise":

@@ -218,7 +218,7 @@ def _fourth(run, spec, data, features, draws, rows, case: Case) -> None:
     seen = len(data.live) > 0
     shares = data.traffic.set_index("slice")["share"].reindex(REGIONS).to_numpy()
     live = _quality(case, "correct", shares, moved=case.shadow).sel(model=["old", "new"])
-    judged = pd.Series({"old": 20 * seen, "new": 20 * seen})
+    judged = pd.DataFrame({"all": {"old": 20 * seen, "new": 20 * seen}})
     gaps = transport_gap(draws["correct"], live, features["correct"], spec, scale=spec.transport_scale, labels=judged)
     gaps = gaps if seen else gaps.iloc[:0]
     counts, rates = ramp_counts(data, spec), base_rates(data, spec)

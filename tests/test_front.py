@@ -29,7 +29,7 @@ from migration_kit.decided import decided
 from migration_kit.loss import people
 from migration_kit.ramp import RampAction
 from migration_kit.ramp_limits import rollback_conditions
-from migration_kit.story import front
+from migration_kit.story import front, risks
 from migration_kit.transport import HOLDS_LIVE
 
 PACKAGE = Path(__file__).parents[1] / "migration_kit"
@@ -174,13 +174,38 @@ def test_how_sure_it_is_that_nothing_is_decided():
         decision, estimates(plan), counts(plan), NO_GAPS, plan)
 
 
+def could_go_wrong(*given, gaps=NO_GAPS, canary=None):
+    empty = pd.DataFrame(columns=["model", "criterion", "quantity", "slice", "mean"])
+    return story.risks.could_go_wrong(*given, gaps=gaps, canary=empty if canary is None else canary)
+
+
+def test_where_live_requests_and_users_look_worst_is_told():
+    plan, decision = case([0.02])
+    plan = live(plan)
+    rows = pd.concat([gap_rows(joint=0.02, joint_sd=0.01, where=where, shadow=shadow)
+                      for where, shadow in (("all", -0.01), ("north", -0.04), ("south", 0.03))])
+    rows = rows.assign(shadow_lower=rows["shadow"] - 0.05, shadow_upper=rows["shadow"] + 0.05, n_labels=12)
+    users = pd.DataFrame([
+        {"model": "new", "criterion": "resolved", "quantity": "contrast", "slice": where, "mean": mean,
+         "lower": mean - 0.04, "upper": mean + 0.04, "n_labels": 120}
+        for where, mean in (("all", -0.02), ("north", 0.01), ("south", -0.041))])
+    given = (decision, estimates(plan), check_table([]).assign(meaning=""), people(plan, decision), plan)
+    said = told(could_go_wrong(*given, gaps=rows, canary=users))
+    assert "speak against new on correct −4.0 points in north (−9.0 to +1.0; the test set promised +2.0; 12 judged " \
+           "outputs)" in said
+    assert "these fare worse than those of old: resolved −4.1 points in south (−8.1 to −0.1; 120 users)" in said
+    assert "looks at all users together" in said
+    quiet = told(could_go_wrong(*given, gaps=rows.assign(shadow=0.01), canary=users.assign(mean=0.01)))
+    assert "speak against" not in quiet and "fare worse than" not in quiet
+
+
 def test_what_could_go_wrong_names_slice_people_and_checks():
     plan, decision = case([0.005, -0.2], volume=10_000)
     rows = estimates(plan).assign(mean=lambda one: np.where(one["slice"] == "south", -0.03, 0.02))
     found = with_meaning(check_table([
         CheckResult("sampling", False, ".", "correct"), CheckResult(FAIR, False, ".", "correct"),
         CheckResult("raters agree", None, ".", "correct")]), decision, plan)
-    said = told(story.front.risks(decision, rows, found, people(plan, decision), plan))
+    said = told(could_go_wrong(decision, rows, found, people(plan, decision), plan))
     assert "Where new fares worst: correct −3.0 points in south. The probability of losing more than a slice margin " \
            "is largest for correct in north: 0.1%." in said
     assert "At the bad end of the 90% interval new would have 114 more outputs a day on the worse side of correct " \
@@ -189,17 +214,17 @@ def test_what_could_go_wrong_names_slice_people_and_checks():
     assert f"Known, and corrected by the calibration: {FAILED[FAIR]} (correct)." in said
     assert "No check blocks" not in said and "1 check cannot tell" in said
     sound = with_meaning(check_table([CheckResult("sampling", True, ".", "correct")]), decision, plan)
-    said = told(story.front.risks(decision, rows, sound, people(plan, decision).iloc[:0], plan))
+    said = told(could_go_wrong(decision, rows, sound, people(plan, decision).iloc[:0], plan))
     assert "No check blocks or weakens the verdict" in said and "Every check could be made" in said
     better = people(*case([0.05], volume=10_000))
-    assert "Even at the bad end" in story.front.risks(decision, rows, sound, better, plan)
+    assert "Even at the bad end" in could_go_wrong(decision, rows, sound, better, plan)
 
 
 def test_a_candidate_that_live_requests_contradict_is_named_once():
     gaps = gap_rows(joint=0.02, joint_sd=0.01)
     plan, decision = case([0.02, 0.02], gaps=gaps, checks=[flag("new")])
     found = with_meaning(check_table([flag("new")]), decision, plan)
-    said = told(story.front.risks(decision, estimates(plan), found, people(plan, decision), plan))
+    said = told(could_go_wrong(decision, estimates(plan), found, people(plan, decision), plan))
     assert "new does not show on live requests what the test set promised on correct" in said
     assert "Already counted" not in said
 
@@ -219,7 +244,8 @@ def test_what_happens_next_after_a_switch():
     plan, decision = case([0.02], retires="2027-06-30")
     none = rollback_conditions(plan, RATES)
     said = told(story.front.next_steps(decision, [], none, RATES, plan))
-    assert "no number says when to roll back" in said and "old retires on 2027-06-30" in said
+    assert "no number says when to roll back" in said
+    assert "If nobody decides by 2027-01-15, old stays until it retires on 2027-06-30; after that" in said
     plan = live(plan)
     limits = rollback_conditions(plan, RATES)
     at = f"{100 * limits.query('share == 0.05 and days == 7')['roll_back'].iloc[0]:.1f}%"
@@ -272,7 +298,8 @@ def test_judges_of_the_house_of_a_model_are_named():
 
 
 def test_sections_that_sentences_lead_to_are_in_the_report():
-    named = set(re.findall(r"_section\('([^']+)'\)", Path(front.__file__).read_text("utf-8")))
+    named = {name for one in (front, risks) for name in re.findall(r"section\('([^']+)'\)",
+                                                                  Path(one.__file__).read_text("utf-8"))}
     cells = nbformat.read(Path(__file__).resolve().parents[1] / "notebooks" / "05_report.ipynb", as_version=4).cells
     headings = {line.removeprefix("## ") for cell in cells if cell.cell_type == "markdown"
                 for line in cell.source.splitlines() if line.startswith("## ")}

@@ -105,11 +105,17 @@ def features_of(plan, *, start=0):
     return build_features(data, plan, plan.criteria[0].id)
 
 
+def by_slice(labels):
+    """Half of each model's judged outputs in either slice."""
+    return pd.DataFrame({TOTAL: labels, "a": {name: n // 2 for name, n in labels.items()},
+                         "b": {name: n - n // 2 for name, n in labels.items()}})
+
+
 def gaps(setting, shadow, *, labels=None, scale=0.05, offline=None):
     own, plan = setting
     offline = drawn([[0.02, 0.02], [0.0, 0.0]], 0.01) if offline is None else offline
     return transport_gap(offline, shadow, own, plan, scale=scale,
-                         labels=pd.Series(labels or dict.fromkeys(MODELS, 200)))
+                         labels=by_slice(labels or dict.fromkeys(MODELS, 200)))
 
 
 def test_what_both_sources_say_alone_are_their_own_intervals(setting):

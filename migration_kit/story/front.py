@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from migration_kit.check_meaning import ASIDE, BLOCKS, CORRECTED, COUNTED, OPEN, WEAKENS, failures
 from migration_kit.estimands import TOTAL
 from migration_kit.loss import loss_text
 from migration_kit.plan import Plan
@@ -12,7 +11,8 @@ from migration_kit.ramp import RampAction
 from migration_kit.stakeholders import signers
 from migration_kit.story.data import people
 from migration_kit.story.live import what_now
-from migration_kit.transport import HOLDS_LIVE, seen_part
+from migration_kit.story.risks import undecided
+from migration_kit.transport import seen_part
 from migration_kit.wording import (
     Said,
     amount,
@@ -20,10 +20,10 @@ from migration_kit.wording import (
     at_least,
     chance,
     counted,
-    level,
     listed,
     minus,
     safe,
+    section,
     share,
     unit_of,
     unknown,
@@ -31,9 +31,6 @@ from migration_kit.wording import (
 
 BESIDE = {"corrected": "the corrected contrast", "ppi": "PPI++", "verdict_strata": "verdict strata",
           "confusion": "confusion matrices", "labels_only": "labels alone"}
-SAID = {BLOCKS: "Blocks a switch until mended", WEAKENS: "Weakens the verdict",
-        COUNTED: "Already counted in the verdict", CORRECTED: "Known, and corrected by the calibration",
-        ASIDE: "Without a say in this verdict"}
 
 
 def sure(decision: dict, estimates: pd.DataFrame, counts: pd.DataFrame, gaps: pd.DataFrame, plan: Plan) -> Said:
@@ -51,7 +48,7 @@ def sure(decision: dict, estimates: pd.DataFrame, counts: pd.DataFrame, gaps: pd
     """
     told, chosen, wanted = ["### How sure\n"], decision["candidate"], asked(plan.decision.assurance)
     several = len(plan.gates) > 1
-    for model in [chosen] if chosen else _open(decision):
+    for model in [chosen] if chosen else undecided(decision):
         one = decision["candidates"][model]
         if unknown(one["probability"]):
             told.append(f"- {safe(model)}: not known, because a gate has no labels of both models.")
@@ -80,44 +77,6 @@ def sure(decision: dict, estimates: pd.DataFrame, counts: pd.DataFrame, gaps: pd
 def _only(gaps: pd.DataFrame) -> str:
     part = seen_part(gaps, gaps["criterion"].iloc[0])
     return f", all in {safe(part)}" if part else ""
-
-
-def risks(
-    decision: dict, decided: pd.DataFrame, found: pd.DataFrame, daily: pd.DataFrame, plan: Plan
-) -> Said:
-    """What could go wrong and where: the worst slice of each gate, the bad end of the intervals, and what checks say.
-
-    Parameters
-    ----------
-    decision : dict
-    decided : DataFrame
-        From `decided.decided`.
-    found : DataFrame
-        From `check_meaning.with_meaning`.
-    daily : DataFrame
-        From `loss.people`.
-    """
-    told, chosen = ["### What could go wrong, and where\n"], decision["candidate"]
-    for model in [chosen] if chosen else _open(decision):
-        told += [f"- {text}" for text in (_worst(decided, model, plan), _bad_end(daily, model, plan)) if text]
-    for model, one in decision["candidates"].items():
-        if one.get("gaps"):
-            names = listed([safe(name) for name in one["gaps"]])
-            told.append(f"- {safe(model)} does not show on live requests what the test set promised on {names}: no "
-                        "switch to it before that is understood.")
-    for meaning, said in SAID.items():
-        # That live requests contradict the test set was just said of the candidate itself.
-        mine = found[(found["meaning"] == meaning) & ((meaning != COUNTED) | (found["name"] != HOLDS_LIVE))]
-        what = [f"{text}{f' ({listed([safe(name) for name in names])})' if names else ''}"
-                for text, names in failures(mine).items()]
-        if what:
-            told.append(f"- {said}: {'; '.join(what)}.")
-    open_ = (found["meaning"] == OPEN).sum()
-    if not found["meaning"].isin([BLOCKS, WEAKENS]).any():
-        told.append("- No check blocks or weakens the verdict.")
-    made = f"{counted(open_, 'check')} cannot tell" if open_ else "Every check could be made"
-    told.append(f"- {made}; {_section('The model and its checks')} says what each found.")
-    return Said("\n".join(told))
 
 
 def costs(decision: dict, plan: Plan) -> Said:
@@ -166,10 +125,15 @@ def next_steps(
         if watch:
             told.append(f"- Watch {listed(watch)}: there a loss within the slice margin is less sure than "
                         f"{asked(plan.decision.assurance)}.")
-    retires = plan.models.incumbent.retires
-    if retires:
-        told.append(f"- {safe(plan.incumbent)} retires on {retires}; after that staying is no option.")
+    told += [f"- {text}" for text in [_undecided(plan)] if text and not decision.get("forced")]
     return Said("\n".join(told))
+
+
+def _undecided(plan: Plan) -> str:
+    """What happens when nobody decides."""
+    due, retires, incumbent = plan.decision.due, plan.models.incumbent.retires, safe(plan.incumbent)
+    until = f" until it retires on {retires}; after that staying is no option" if retires else ""
+    return f"If nobody decides{f' by {due}' if due else ''}, {incumbent} stays{until}."
 
 
 def must_sign(plan: Plan) -> Said:
@@ -180,16 +144,7 @@ def must_sign(plan: Plan) -> Said:
                     "`signs: true`.")
     by = f" by {due}" if due else ""
     return Said(f"### Who must sign\n\n- {listed(roles)}{by}. Nothing here is approved until they have; "
-                f"{_section('Run and sign-off')} at the end has the form.")
-
-
-def _section(name: str) -> str:
-    """A link to a section of the report, in JupyterLab and on the page."""
-    return f"[{name}](#{name.replace(' ', '-')})"
-
-
-def _open(decision: dict) -> list[str]:
-    return [model for model, one in decision["candidates"].items() if one["verdict"] == "collect"]
+                f"{section('Run and sign-off')} at the end has the form.")
 
 
 def _others(estimates: pd.DataFrame, chosen: str, plan: Plan) -> str:
@@ -213,50 +168,12 @@ def _others(estimates: pd.DataFrame, chosen: str, plan: Plan) -> str:
             f"below {asked(wanted)}: {listed(names)}.")
 
 
-def _worst(decided: pd.DataFrame, model: str, plan: Plan) -> str:
-    """The worst slice of every gate, and how likely it is there to lose more than the slice margin."""
-    rows = decided[(decided["model"] == model) & (decided["quantity"] == "contrast")
-                   & (decided["method"] == "calibrated") & (decided["slice"] != TOTAL) & decided["mean"].notna()]
-    told, beyond = [], []
-    for gate in plan.gates:
-        mine = rows[rows["criterion"] == gate.id]
-        if len(mine) < 2:
-            continue
-        worst = mine.loc[mine["mean"].idxmin()]
-        told.append(f"{safe(gate.id)} {unit_of(gate).change(worst['mean'], unit=True)} in {safe(worst['slice'])}")
-        if gate.slice_margin:
-            least = mine.loc[mine["prob_noninferior"].idxmin()]
-            beyond.append((1 - least["prob_noninferior"], f"{safe(gate.id)} in {safe(least['slice'])}"))
-    if not told:
-        return ""
-    text = f"Where {safe(model)} fares worst: {', '.join(told)}."
-    if beyond:
-        text += (f" The probability of losing more than a slice margin is largest for {max(beyond)[1]}: "
-                 f"{chance(max(beyond)[0])}.")
-    return text
-
-
-def _bad_end(daily: pd.DataFrame, model: str, plan: Plan) -> str:
-    """The bad end of the intervals in outputs a day."""
-    mine, margins = daily[daily["candidate"] == model], daily[daily["candidate"] == ""].set_index("criterion")["mean"]
-    bad = mine[mine["upper"] > 0]
-    if mine.empty:
-        return ""
-    what = level(plan.sampling.interval)
-    if bad.empty:
-        return (f"Even at the bad end of its {what}s {safe(model)} has no more outputs on the worse side than "
-                f"{safe(plan.incumbent)}.")
-    told = [f"{amount(row.upper)} more outputs a day on the worse side of {safe(row.criterion)} (margin "
-            f"{amount(margins[row.criterion])})" for row in bad.itertuples()]
-    return f"At the bad end of the {what} {safe(model)} would have {listed(told)}."
-
-
 def _wait(decision: dict, plan: Plan) -> list[str]:
     """What is missing for a decision, candidate by candidate."""
     forced, told = decision.get("forced"), []
     told.append(f"- {safe(minus(forced['sentence']))}" if forced else
                 f"- {safe(plan.incumbent)} stays in production.")
-    for model in _open(decision):
+    for model in undecided(decision):
         one = decision["candidates"][model]
         if one.get("gaps"):
             told.append(f"- {safe(model)}: find out why live requests contradict the test set on "
@@ -296,5 +213,5 @@ def _ramp(
     if words:
         told.append(f"- Watch {listed([safe(gate.id) for gate in plan.live_gates])}. Roll back, at {share(at)} of "
                     f"users, when {listed(words, last='or')}; "
-                    f"{_section('How it is rolled out, and when it is rolled back')} has the numbers of every step.")
+                    f"{section('How it is rolled out, and when it is rolled back')} has the numbers of every step.")
     return told

@@ -104,8 +104,33 @@ def ramp(actions: Sequence[RampAction], looks: pd.DataFrame, plan: Plan, *, spli
         held = (" Users were not split as planned, so nothing is promoted."
                 if split_as_planned is False and one.action == HOLD and set(one.gates.values()) == {PROMOTE} else "")
         told.append(f"- **{safe(one.model)}: {what_now(one)}.**{held} After {counted(one.days, 'day')} at "
-                    f"{share(one.share)} of users: {'; '.join(gates)}.")
+                    f"{share(one.share)} of users: {'; '.join(gates)}.{_against(looks, one)}")
+    told += _recorded(looks, plan)
     return Said("\n".join(told))
+
+
+def _against(looks: pd.DataFrame, now: RampAction) -> str:
+    """Tell steps that were taken before the rule allowed them."""
+    early = looks[(looks["model"] == now.model) & (looks["share"] < now.share) & (looks["action"] != PROMOTE)]
+    return "".join(
+        f" The step up from {share(at)} of users was taken although the rule did not say promote "
+        f"({listed([f'{safe(row.criterion)}: {row.action}' for row in part.itertuples()])})."
+        for at, part in early.groupby("share", sort=True))
+
+
+def _recorded(looks: pd.DataFrame, plan: Plan) -> list[str]:
+    """Tell where the tables hold far fewer users, or far more, than the plan counts on."""
+    if plan.traffic is None or not plan.traffic.users_per_day or looks.empty:
+        return []
+    seen = looks.assign(seen=looks["users"] + looks["users_incumbent"])
+    last = seen.groupby(["model", "criterion"])[["seen", "days"]].sum()
+    most = (last["seen"] / last["days"]).max()
+    expected = plan.traffic.users_per_day
+    if expected / 2 < most < expected * 2:
+        return []
+    return [f"\nThe tables hold {counted(round(most), 'user')} a day, and the plan counts on {amount(expected)} "
+            "(`users_per_day`). What was found so far rests on those in the tables; odds and roll-back conditions of "
+            "later days assume that all whom the plan counts on are recorded."]
 
 
 def ramp_odds(odds: pd.DataFrame, rates: pd.DataFrame, plan: Plan) -> Said:
