@@ -8,7 +8,7 @@ PLAN ?= data/sentiment/migration.yml
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-DEMO := sentiment
+DEMO := practice
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 
 # uv from PATH, else its own copy under .tools/, installed with whichever Python 3 the machine has.
@@ -47,13 +47,17 @@ test-browser: $(INSTALLED) $(AXE) ## Run the tests of pages and notebooks in Chr
 	@$(BIN)/python -m pytest --browser tests/browser -rs $(ARGS)
 
 # JupyterLab asks no server for news or updates: the notebooks need none.
-lab: $(INSTALLED) ## Open the notebooks in JupyterLab, beside the run of the embedded data
-	@if [ ! -f runs/$(DEMO)/decision.json ]; then \
+lab: $(INSTALLED) ## Open the notebooks in JupyterLab, beside a small migration to practise on
+	@export PATH="$$PWD/$(BIN):$$PATH"; \
+	if [ ! -f runs/$(DEMO)/decision.json ]; then \
 	  echo 'The notebooks show runs/$(DEMO), which is not there yet: making it with fewer draws, in one or two minutes.'; \
-	  $(BIN)/migration-kit run data/$(DEMO)/migration.yml --fast || exit $$?; \
+	  migration-kit run data/$(DEMO)/migration.yml --fast || exit $$?; \
+	fi; \
+	if [ ! -f runs/$(DEMO)/labels/next.csv ]; then \
+	  migration-kit labels data/$(DEMO)/migration.yml --n 5 --out runs/$(DEMO)/labels/next.csv || exit $$?; \
 	fi; \
 	echo 'JupyterLab opens in your browser; if not, follow the link that it prints. Ctrl-C twice ends it.'; \
-	$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/notebooks --LabApp.news_url=None \
+	jupyter-lab --LabApp.default_url=/lab/tree/notebooks --LabApp.news_url=None \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ARGS)
 
 lint: $(INSTALLED) ## Check the style of code and notebooks

@@ -217,7 +217,7 @@ def _chosen(
     from migration_kit.requirements import check_requirements
 
     seed = spec.sampling.seed if seed is None else seed
-    names = [*(spec.criterion(one).id for one in criteria), *(gate.id for gate in spec.gates)]
+    names = [*(spec.criterion(one).id for one in criteria), *(one.id for one in spec.criteria if one.role != "monitor")]
     for one in models:
         if spec.model(one).id == spec.incumbent:
             raise InputError(f"--model {one}: is the incumbent, who is judged beside every candidate; leave it out")

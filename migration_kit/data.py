@@ -56,8 +56,9 @@ class EvalData:
         done with it.
     live : DataFrame
         item_id, model, stage ("shadow", "canary" or "anchor"), time (UTC), user, criterion, rater, rater_kind, value,
-        inclusion_prob, assigned_prob, slice, and the plan's slice columns, covariates, opponent and side where given;
-        one row a value seen on live requests, or on items of the test set read again (anchor). May be empty.
+        inclusion_prob, assigned_prob, slice, and the plan's slice columns, covariates, text (of shadow outputs),
+        opponent and side where given; one row a value seen on live requests, or on items of the test set read again
+        (anchor). May be empty.
     """
 
     items: pd.DataFrame

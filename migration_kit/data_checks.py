@@ -6,21 +6,19 @@ import xarray as xr
 
 from migration_kit.checks import CheckResult
 from migration_kit.data import EvalData
-from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
 from migration_kit.intervals import NORMAL
+from migration_kit.label_blocks import NOBODY, blocking_checks, judged_models, other_labels
 from migration_kit.metric_worth import scored_zero_one
 from migration_kit.plan import Plan
 from migration_kit.rater_checks import copies_check, raters_check
 from migration_kit.wording import counted, number, percent, signed
 
 FEWEST_RARER_OF_MODEL = 3
-FEWEST_CONTINUOUS = 20
 TWINS_APART = 0.05
 ODD_LABELS = 0.1
 ODD_PROBABILITY = 0.01
 WILD = 20
 ONE_SIDED = 0.1
-NOBODY = "There are no labels to count."
 
 
 def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
@@ -33,8 +31,8 @@ def data_checks(features: xr.Dataset, plan: Plan) -> list[CheckResult]:
         so its failures do not block.
     """
     decides = plan.criterion(features.attrs["criterion"]).role != "monitor"
-    return [_enough(features, decides=decides), _each_model(features), _coverage(features, decides=decides),
-            _drawn_at_random(features),
+    enough, coverage = blocking_checks(features, decides=decides)
+    return [enough, _each_model(features), coverage, _drawn_at_random(features),
             raters_check(features, plan), copies_check(features), _plausible_metrics(features),
             _twins(features, plan), *_sides(features)]
 
@@ -56,70 +54,21 @@ def label_counts(features: xr.Dataset) -> pd.DataFrame:
     """
     label, slice_index = features["label"].to_numpy(), features["slice_index"].to_numpy()
     rows = []
-    for m, model in _judged_models(features):
+    for m, model in judged_models(features):
         for s, name in enumerate(features["slice"].to_numpy()):
             here = label[slice_index == s, m]
             known = here[~np.isnan(here)]
-            other = _other(known, features)[1]
+            other = other_labels(known, features)[1]
             rows.append({"model": model, "slice": name, "items": len(here), "labels": len(known),
                          "commonest": len(known) - other, "other": other})
     return pd.DataFrame(rows)
 
 
-def _judged_models(features: xr.Dataset) -> list[tuple[int, str]]:
-    """Models that are judged: of preferences the candidates only."""
-    return list(enumerate(features["model"].to_numpy().tolist()))[features.attrs["kind"] == "pairwise":]
-
-
-def _other(label: np.ndarray, features: xr.Dataset) -> tuple[float, int]:
-    """Return the commonest judgment among labels (NaN without any) and how many labels differ from it."""
-    score = np.unique(features.attrs["score"])
-    nearest = score[np.abs(label[:, None] - score).argmin(axis=1)] if len(score) else label
-    values, counts = np.unique(nearest, return_counts=True)
-    if not len(values):
-        return np.nan, 0
-    commonest = values[counts.argmax()]
-    half = np.diff(score).min() / 2 if len(score) else 0.0
-    apart = np.abs(label - commonest)
-    return float(commonest), int(((apart >= half - 1e-9) & (apart > 0)).sum())
-
-
-def _distinct(features: xr.Dataset) -> np.ndarray:
-    """Labels of outputs, identical ones once unless they were judged apart."""
-    label, first = features["label"].to_numpy().copy(), features["pool"].to_numpy().argmax(axis=2)
-    if features.attrs["kind"] == "pairwise":
-        label[:, 0] = np.nan
-    item, model = np.nonzero(~np.isnan(label))
-    return np.unique(np.stack([item, first[item, model], label[item, model]], axis=1), axis=0)[:, 2]
-
-
-def _enough(features: xr.Dataset, *, decides: bool) -> CheckResult:
-    name = "enough labels of both kinds" if scored_zero_one(features) else "enough labels"
-    criterion, kind = features.attrs["criterion"], features.attrs["kind"]
-    label = _distinct(features)
-    if not len(label):
-        what = "nothing can be decided; collect labels first" if decides else "nothing is known of it"
-        return CheckResult(name, False, "Nobody has judged an output on this criterion, so no metric can be calibrated "
-                           f"and {what}.", criterion, blocks=decides)
-    commonest, n = _other(label, features)
-    enough = n >= FEWEST_RARER and (kind != "continuous" or len(label) >= FEWEST_CONTINUOUS)
-    once = "over all models, identical outputs counted once"
-    if scored_zero_one(features):
-        text = f"The rarer judgment ({1 - commonest:g}) stands {n} times {once}"
-    elif kind == "continuous":
-        text = f"Of {counted(len(label), 'label')} {once}, {n} differ from the commonest value ({number(commonest)})"
-    else:
-        text = f"Judgments other than the commonest ({commonest:g}) stand {n} times {once}"
-    least = f"fewer than {FEWEST_RARER}" + (f" or with fewer than {FEWEST_CONTINUOUS} labels" if kind == "continuous"
-                                            else "")
-    return CheckResult(name, enough, f"{text}; a metric cannot be calibrated with {least}.", criterion, blocks=decides)
-
-
 def _each_model(features: xr.Dataset) -> CheckResult:
     label, rows = features["label"].to_numpy(), []
-    for m, model in _judged_models(features):
+    for m, model in judged_models(features):
         known = label[~np.isnan(label[:, m]), m]
-        other = _other(known, features)[1]
+        other = other_labels(known, features)[1]
         rows.append({"model": model, "labels": len(known), "commonest": len(known) - other, "other": other})
     table = pd.DataFrame(rows)
     rarer = table.set_index("model")["other"]
@@ -138,18 +87,6 @@ def _each_model(features: xr.Dataset) -> CheckResult:
     return CheckResult(name, not thin, text, features.attrs["criterion"], models=tuple(thin), table=table)
 
 
-def _coverage(features: xr.Dataset, *, decides: bool) -> CheckResult:
-    if not features.sizes["judgment"]:
-        return CheckResult("labels cover traffic", None, NOBODY, features.attrs["criterion"], blocks=decides)
-    counts = label_counts(features).groupby("slice", sort=False)["labels"].min()
-    share = pd.Series(features["share"].to_numpy(), index=features["slice"].to_numpy())
-    unseen = share[counts.reindex(share.index) == 0]
-    text = (f"Slices in which a model has no label hold {unseen.sum():.0%} of traffic (at most {UNSEEN_TRAFFIC:.0%})"
-            + (f": {', '.join(unseen.index)}." if len(unseen) else "."))
-    return CheckResult("labels cover traffic", bool(unseen.sum() <= UNSEEN_TRAFFIC), text,
-                       features.attrs["criterion"], blocks=decides)
-
-
 def label_selection(features: xr.Dataset) -> pd.DataFrame:
     """Compare labelled outputs with all outputs of their slice in the primary metric, model by model.
 
@@ -165,7 +102,7 @@ def label_selection(features: xr.Dataset) -> pd.DataFrame:
     label, inclusion = features["label"].to_numpy(), features["inclusion_prob"].to_numpy()
     value = features["value"].sel(metric=features.attrs["primary_metric"]).to_numpy()
     slice_index, rows = features["slice_index"].to_numpy(), []
-    for m, model in _judged_models(features):
+    for m, model in judged_models(features):
         known = ~np.isnan(value[:, m])
         labelled = known & ~np.isnan(label[:, m])
         if not labelled.any() or (labelled == known).all():
@@ -264,7 +201,7 @@ def _sides(features: xr.Dataset) -> list[CheckResult]:
     side, model = features["judged_side"].to_numpy(), features["judged_model"].to_numpy()
     if not side.any():
         return []
-    left = {name: float((side[(model == m) & (side != 0)] < 0).mean()) for m, name in _judged_models(features)
+    left = {name: float((side[(model == m) & (side != 0)] < 0).mean()) for m, name in judged_models(features)
             if (side[model == m] != 0).any()}
     fixed = [name for name, share in left.items() if not ONE_SIDED < share < 1 - ONE_SIDED]
     worst = max(left, key=lambda name: abs(left[name] - 0.5))

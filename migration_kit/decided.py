@@ -5,7 +5,7 @@ import pandas as pd
 from migration_kit.estimands import TOTAL
 
 ENDS = ("mean", "lower", "upper")
-JOINT = ["joint", "joint_lower", "joint_upper", "prob_noninferior"]
+JOINT = ["overall", "overall_lower", "overall_upper", "prob_noninferior"]
 
 
 def decided(estimates: pd.DataFrame, decision: dict, gaps: pd.DataFrame) -> pd.DataFrame:
@@ -23,9 +23,10 @@ def decided(estimates: pd.DataFrame, decision: dict, gaps: pd.DataFrame) -> pd.D
     Returns
     -------
     DataFrame
-        The same rows. Calibrated contrasts that have a judged shadow are the joint ones of `gaps`; totals of labelled
-        gates, and the probabilities of their slices, are those of the decision, so that figures and verdict tell the
-        same numbers. Everything else, qualities too, is of the test set alone.
+        The same rows. Calibrated contrasts that have a judged shadow are those of `gaps` over all traffic, joined where
+        the shadow is and of the test set alone elsewhere; totals of labelled gates, and the probabilities of their
+        slices, are those of the decision, so that figures and verdict tell the same numbers. Everything else, qualities
+        too, is of the test set alone.
     """
     found = estimates.copy()
     mine = (found["method"] == "calibrated") & (found["quantity"] == "contrast")

@@ -165,7 +165,8 @@ def decide(
     losses = expected_loss(plan, of_gates, failing=failing)
     forced = None if chosen else forced_choice(
         plan, losses, of_gates, utility={model: one.expected_utility for model, one in judged.items()},
-        labels_needed={model: one.labels_needed for model, one in judged.items()}, ramp_days=ramp_days)
+        labels_needed={model: one.labels_needed for model, one in judged.items()},
+        live={model: one.live for model, one in judged.items()}, ramp_days=ramp_days)
     best = judged[chosen] if chosen else None
     told = verdict_sentence(plan, verdicts, chosen,
                             contradicted=[model for model, one in judged.items() if one.gaps],

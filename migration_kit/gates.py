@@ -93,8 +93,8 @@ def contrasts(draws: xr.Dataset, plan: Plan, spec: CriterionSpec) -> dict[str, x
 
 def gate_draws(deltas: dict[str, xr.DataArray], model: str, spec: CriterionSpec, *, misfits: bool) -> GateDraws:
     """Pick a candidate's draws; where the correction moves the contrast, the regression misfits and both count."""
-    of_model = {name: one.sel(model=model).transpose("sample", "slice") for name, one in deltas.items()}
     methods = ("calibrated", "corrected") if misfits else ("calibrated",)
+    of_model = {name: deltas[name].sel(model=model).transpose("sample", "slice") for name in methods}
     slices = of_model["calibrated"].isel(slice=slice(1, None))
     return GateDraws(spec, [of_model[name].sel(slice=TOTAL).to_numpy() for name in methods], slices.to_numpy(),
                      [str(name) for name in slices["slice"].to_numpy()])

@@ -4,7 +4,7 @@ From verdict strata, so without a fit and in seconds: what `preview` says of the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +16,10 @@ from migration_kit.data import EvalData
 from migration_kit.estimands import TOTAL
 from migration_kit.evidence import gate_evidence
 from migration_kit.gates import GateDraws, GateResult, Standing, judge_gate
+from migration_kit.label_blocks import blocking_checks, lift_odds
 from migration_kit.label_design import label_design
 from migration_kit.label_plan import LabelPlan, plan_labels
+from migration_kit.label_slices import slice_draws
 from migration_kit.label_worth import worth_by_slice
 from migration_kit.labels_needed import Evidence, foreseen
 from migration_kit.plan import CriterionSpec, Plan
@@ -27,11 +29,10 @@ from migration_kit.wording import chance, listed
 
 CURVE_SIZES = (25, 50, 100, 200, 400)
 PLANNED, AT_RANDOM = "planned", "at random"
-CURVE_COLUMNS = ["model", "labels", "chosen", "settled", "switch", "keep"]
+CURVE_COLUMNS = ["model", "labels", "chosen", "settled", "switch", "keep", "lifted"]
 # A candidate is only left out of labelling where a loss is beyond doubt: what was never labelled cannot be put right.
 BEYOND_DOUBT = 0.99
 SLICE_SCALE = 0.25
-SCALES = np.linspace(0.1, 3.0, 16)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Prospects:
         Candidate to what its requirements say.
     evidence : dict
         Candidate to the `Evidence` on every gate; only candidates with labels of all gates.
+    blocking : dict
+        Criterion to the texts of its checks that leave no verdict but ``collect`` until there are more labels.
     """
 
     gates: dict[str, dict[str, GateResult]]
@@ -60,6 +63,7 @@ class Prospects:
     unsettled: dict[str, list[str]]
     standing: dict[str, Standing]
     evidence: dict[str, dict[str, Evidence]]
+    blocking: dict[str, list[str]]
 
     @property
     def open(self) -> list[str]:
@@ -100,7 +104,7 @@ def next_labels(
     plan : Plan
     data : EvalData
     features : mapping
-        Of every gate, and of `criteria`.
+        Of every criterion that has a say in the verdict, and of `criteria`.
     requirements : DataFrame
         From `requirements.check_requirements`.
     n : int
@@ -122,7 +126,9 @@ def next_labels(
                          seed=seed, urgency=urgent)
     gates = {gate.id: label_design(features[gate.id], models, n=n) for gate in plan.gates}
     worth = worth_by_slice(labels.design, gates, CURVE_SIZES, n_slices=len(slices))
-    curve = assurance_curve(found, plan, models, worth, seed=plan.sampling.seed)
+    blocked = {name: features[name] for name in found.blocking}
+    odds = lift_odds(blocked, labels, CURVE_SIZES, n_slices=len(slices), seed=plan.sampling.seed)
+    curve = assurance_curve(found, plan, models, worth, seed=plan.sampling.seed, lifted=odds)
     return NextLabels(labels, found, weakest, probability, curve)
 
 
@@ -133,10 +139,15 @@ def prospects(plan: Plan, features: Mapping[str, xr.Dataset], requirements: pd.D
     ----------
     plan : Plan
     features : mapping
-        Of every gate, from `features.build_features`.
+        Of every criterion that has a say in the verdict, from `features.build_features`.
     requirements : DataFrame
         From `requirements.check_requirements`.
     """
+    blocking = {}
+    for spec in (one for one in plan.criteria if one.role != "monitor" and one.id in features):
+        checks = blocking_checks(features[spec.id], decides=True)
+        if texts := [check.text for check in checks if check.passed is False]:
+            blocking[spec.id] = texts
     drawn = {gate.id: _drawn(features[gate.id], plan, gate) for gate in plan.gates}
     status = requirements.set_index(["model", "requirement"])["status"]
     gates, verdicts, closed, unsettled, standing, evidence = {}, {}, {}, {}, {}, {}
@@ -147,7 +158,7 @@ def prospects(plan: Plan, features: Mapping[str, xr.Dataset], requirements: pd.D
         gates[model] = {gate.id: judge_gate(of[gate.id], gate, plan=plan, labelled=of[gate.id] is not None)
                         for gate in plan.gates}
         standing[model] = Standing(failed=bool(failing), unsettled=bool(unsettled[model]))
-        verdicts[model] = verdict_on(gates[model], standing[model], plan)
+        verdicts[model] = verdict_on(gates[model], replace(standing[model], blocked=bool(blocking)), plan)
         lost = _lost(gates[model])
         if failing:
             closed[model] = f"it fails {listed(failing)}"
@@ -156,7 +167,7 @@ def prospects(plan: Plan, features: Mapping[str, xr.Dataset], requirements: pd.D
         if all(one is not None for one in of.values()):
             evidence[model] = {name: gate_evidence(one, features[name], model) for name, one in of.items()}
     unsettled = {model: names for model, names in unsettled.items() if names}
-    return Prospects(gates, verdicts, closed, unsettled, standing, evidence)
+    return Prospects(gates, verdicts, closed, unsettled, standing, evidence, blocking)
 
 
 def deciding(
@@ -207,7 +218,8 @@ def urgency(
 
 
 def assurance_curve(
-    found: Prospects, plan: Plan, models: Sequence[str], worth: Mapping[int, Mapping[str, np.ndarray]], *, seed: int
+    found: Prospects, plan: Plan, models: Sequence[str], worth: Mapping[int, Mapping[str, np.ndarray]], *, seed: int,
+    lifted: Mapping[int, tuple[float, float]],
 ) -> pd.DataFrame:
     """Probability that the verdict on a candidate is settled after further labels, planned or drawn at random.
 
@@ -219,13 +231,15 @@ def assurance_curve(
     worth : mapping
         Number of further items to gate to what the planned ones are worth, see `label_worth.worth_by_slice`.
     seed : int
+    lifted : mapping
+        Number of further items to the probability that no check blocks any more, see `label_blocks.lift_odds`.
 
     Returns
     -------
     DataFrame
         `CURVE_COLUMNS`: those candidates that have labels of every gate, by number of labelled items and how they are
-        chosen (planned or at random); settled is switch + keep. 0 labels is the verdict as it stands. Off by a few
-        points, see `labels_needed.settled_share`.
+        chosen (planned or at random); settled is switch + keep, each with every check ``lifted``. 0 labels is the
+        verdict as it stands. Off by a few points, see `labels_needed.settled_share`.
     """
     rows = []
     for model in models:
@@ -237,9 +251,13 @@ def assurance_curve(
         now = {name: float(found.verdicts[model] == name) for name in ("switch", "keep", "collect")}
         for more, of in {0: {}, **worth}.items():
             new = [of[name] for name in evidence] if of else 0
-            for chosen, number in ((PLANNED, new), (AT_RANDOM, more)):
+            free = lifted[more] if more else [float(not found.blocking)] * 2
+            for chosen, number, odds in zip((PLANNED, AT_RANDOM), (new, more), free, strict=True):
                 share = foreseen(list(evidence.values()), number, **asked).verdicts if more else now
-                rows.append([model, more, chosen, 1 - share["collect"], share["switch"], share["keep"]])
+                # A failed requirement ends it whatever checks say; what stands now has been held against them.
+                counts = 1.0 if found.standing[model].failed or not more else odds
+                switch, keep = counts * share["switch"], counts * share["keep"]
+                rows.append([model, more, chosen, switch + keep, switch, keep, odds])
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
@@ -275,37 +293,3 @@ def _drawn(features: xr.Dataset, plan: Plan, gate: CriterionSpec) -> dict[str, G
                              scale=SLICE_SCALE * spread, rng=np.random.default_rng(seed))
         found[model] = GateDraws(gate, [drawn], slices, names)
     return found
-
-
-def slice_draws(
-    total: np.ndarray, mean: np.ndarray, sd: np.ndarray, share: np.ndarray, *, scale: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw the contrast in each slice so that they average to the total, dims (draw, slice).
-
-    Slices lie around the total by as much as their labels show, partially pooled: normal around a common mean, with a
-    half-normal prior on their spread, as in the calibration model.
-
-    Parameters
-    ----------
-    total : ndarray (draw,)
-    mean, sd : ndarray (slice,)
-        What the slice's own labels say; NaN where it has none.
-    share : ndarray (slice,)
-    scale : float
-        Of the prior.
-    """
-    seen = ~np.isnan(mean) & (sd > 0)
-    if not seen.any() or not scale or len(share) < 2:
-        return np.repeat(total[:, None], len(share), axis=1)
-    tau, noise = scale * SCALES, np.where(seen, sd, 1.0) ** 2
-    precision = seen / (noise + tau[:, None] ** 2)
-    centre = (precision * np.where(seen, mean, 0.0)).sum(axis=1) / precision.sum(axis=1)
-    off = np.where(seen, mean, 0.0) - centre[:, None]
-    fit = -SCALES**2 / 2 - np.log(precision.sum(axis=1)) / 2
-    fit += (np.log(np.where(seen, precision, 1.0)) - precision * off**2).sum(axis=1) / 2
-    weight = np.exp(fit - fit.max())
-    which = rng.choice(len(tau), len(total), p=weight / weight.sum())
-    shrunk = np.where(seen, tau[:, None] ** 2 / (noise + tau[:, None] ** 2), 0.0)
-    middle, width = shrunk * off, tau[:, None] * np.sqrt(1 - shrunk)
-    apart = middle[which] + width[which] * rng.standard_normal((len(total), len(share)))
-    return total[:, None] + apart - (apart @ share)[:, None] / share.sum()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from migration_kit.data import EvalData
 from migration_kit.errors import InputError
+from migration_kit.label_blocks import what_blocks
 from migration_kit.label_collect import NO_NAME, Collected
 from migration_kit.label_plan import gains, left_over, says, worth
 from migration_kit.label_prospects import PLANNED, NextLabels
@@ -34,7 +35,7 @@ def labels_text(
         where = f"in {row.name}" if row.by == "slice" else f"where {says(row.name, metric)}"
         lines.append(f"  more of     {row.next:,.0f} of them {where}; a random draw would have {row.at_random:.0f}")
     lines.append(f"  worth       {worth(chosen)}")
-    parts = ["\n".join(lines), _expected(found)]
+    parts = ["\n".join(lines), _expected(found, plan)]
     tables = {"outputs": data.outputs, "items": data.items}
     unseen = [f"of {what} (column text of data.{what})" for what, table in tables.items() if "text" not in table]
     if unseen:
@@ -91,19 +92,23 @@ def _decides(found: NextLabels, plan: Plan) -> str:
             f"{rounded_down(found.probability)}, asked is {plan.decision.assurance:g}")
 
 
-def _expected(found: NextLabels) -> str:
+def _expected(found: NextLabels, plan: Plan) -> str:
     """How likely a verdict is, by candidate and number of labelled items."""
     curve = found.curve[found.curve["chosen"] == PLANNED]
+    blocking = found.prospects.blocking
+    blocks = [f"  {what_blocks(blocking, curve, criteria=found.plan.criteria)}"] if blocking else []
     if curve.empty:
-        return ("Not all gates have labels of candidate and incumbent yet, so it cannot be told how many labels settle "
-                "a verdict; ask again when these are in.")
+        return "\n".join(["Not all gates have labels of candidate and incumbent yet, so it cannot be told how many "
+                          "labels settle a verdict; ask again when these are in.", *blocks])
     wide = curve.pivot(index="model", columns="labels", values="settled").reindex(curve["model"].unique())
     rows = [[str(model), found.prospects.verdicts[str(model)], *(chance(share) for share in row.tolist()[1:])]
             for model, row in zip(wide.index, wide.to_numpy(), strict=True)]
     heads = ["candidate", "now", *(f"{n}" for n in wide.columns[1:])]
+    live = ", without live requests" if plan.data.live else ""
     return "\n".join([text_table("probability of a verdict after so many more items", heads, rows,
-                             numbers=set(range(2, len(heads)))),
-                      "  from labels and metric verdicts alone; `migration-kit run` knows better where it was run"])
+                                 numbers=set(range(2, len(heads)))), *blocks,
+                      f"  from labels and metric verdicts of the test set alone{live}; `migration-kit run` knows "
+                      "better where it was run"])
 
 
 def _files_of(table: TableSpec, plan: Plan, key: str) -> list[Path]:

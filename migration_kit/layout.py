@@ -46,6 +46,8 @@ def create_run(folder: Path, plan: Plan) -> None:
         "created": now(),
         **environment(plan.folder),
         "incumbent": plan.incumbent,
+        "retires": plan.models.incumbent.retires,
+        "source": plan.data.source,
         "candidates": plan.candidates,
         "decision": plan.decision.model_dump(include={"owner", "due", "default"}),
         "plans": plan_history(before.get("plans", []), plan.digest, margins),

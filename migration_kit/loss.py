@@ -87,7 +87,8 @@ def no_time_to_wait(plan: Plan, *, ramp_days: float | None = None) -> str | None
 
 def forced_choice(
     plan: Plan, losses: pd.DataFrame, gates: dict[str, dict[str, GateResult]], *, utility: dict[str, float],
-    labels_needed: dict[str, int | None], ramp_days: float | None = None,
+    labels_needed: dict[str, int | None], live: dict[str, list[str]] | None = None,
+    ramp_days: float | None = None,
 ) -> dict | None:
     """Rank the candidates where none may replace the incumbent yet and it cannot stay.
 
@@ -102,6 +103,8 @@ def forced_choice(
         Candidate to expected utility, which orders candidates of equal loss.
     labels_needed : dict
         Candidate to labels that would settle it.
+    live : dict, optional
+        Candidate to the gates on which these must be of live requests.
     ramp_days : float, optional
         Days from the first step of the ramp to the last.
 
@@ -133,7 +136,8 @@ def forced_choice(
             f"the probability that it loses more than the margin {what} is {most}{chance(first['prob_worse'])}"
             + _cost(plan, first) + ".")
     return {"why": why, "ranking": rows, "candidate": first["option"], "sentence": sentence(told),
-            "softens": _softens(plan, gates[first["option"]], labels_needed.get(first["option"]))}
+            "softens": _softens(plan, gates[first["option"]], labels_needed.get(first["option"]),
+                                (live or {}).get(first["option"], []))}
 
 
 def people(plan: Plan, decision: dict) -> pd.DataFrame:
@@ -180,7 +184,7 @@ def _cost(plan: Plan, row: dict) -> str:
     return f", an expected loss of {loss_text(row, plan)} {plan.costs.unit}" if plan.costs else ""
 
 
-def _softens(plan: Plan, gates: dict[str, GateResult], needed: int | None) -> list[str]:
+def _softens(plan: Plan, gates: dict[str, GateResult], needed: int | None, live: list[str]) -> list[str]:
     """What would make the least bad choice less bad."""
     assurance, told = plan.decision.assurance, []
     weak = [f"{name} ({chance(gate.probability)})" for name, gate in gates.items() if gate.probability < assurance]
@@ -190,7 +194,8 @@ def _softens(plan: Plan, gates: dict[str, GateResult], needed: int | None) -> li
         told.append(f"Start the ramp with its smallest share and watch {listed(weak)}: there it is least sure that the "
                     "loss stays within the margin.")
     if needed:
-        told.append(f"About {needed} more labelled items, judged before {plan.models.incumbent.retires}, would likely "
-                    "settle it.")
+        where = f", live requests on {listed(live)}" if live else ""
+        told.append(f"About {needed} more labelled items{where}, judged before {plan.models.incumbent.retires}, would "
+                    "likely settle it.")
     told.append(f"A later retirement of {plan.incumbent}, if its provider grants one, would bring staying back.")
     return told

@@ -90,8 +90,9 @@ def copies_check(features: xr.Dataset) -> CheckResult:
     name, criterion = "raters judge for themselves", features.attrs["criterion"]
     table = rater_table(features)
     if table["rater"].nunique() < 2:
-        who = "One person judged" if len(table) else "Nobody has judged an output"
-        return CheckResult(name, None, f"{who}, so there is nobody to compare with.", criterion)
+        why = ("The labels name one rater, so raters cannot be told apart." if len(table) else
+               "Nobody has judged an output, so there is nobody to compare with.")
+        return CheckResult(name, None, why, criterion)
     rows = []
     for rater, part in table.groupby("rater", sort=True):
         others = table.loc[table["rater"] != rater, "value"]

@@ -96,8 +96,9 @@ def _all_that_holds(plan: Plan, gates: dict[str, GateResult]) -> str:
     """Say what the plan asks of a candidate, all of which holds."""
     told = ["every requirement holds"] if plan.requirements else []
     if sliced := [name for name, one in gates.items() if one.slices]:
-        told.append(f"on {listed(sliced)} no slice loses more than its slice margin, each with a probability of "
-                    f"{asked_for(plan.decision.slice_assurance)} or more")
+        least, where = min((p, f"{name} in {place}") for name in sliced for place, p in gates[name].slices.items())
+        told.append(f"on {listed(sliced)} every slice loses no more than its slice margin with a probability of "
+                    f"{chance(least)} or more (least: {where}; asked is {asked_for(plan.decision.slice_assurance)})")
     together = bound(gates)
     told.append(f"all {len(gates)} gates hold with a probability of {at_least(together)}" if len(gates) > 1 else
                 f"the gate {next(iter(gates))} holds with a probability of {chance(together)}")

@@ -17,7 +17,7 @@ def shadow_data(data: EvalData, plan: Plan) -> tuple[EvalData, Plan] | None:
     -------
     EvalData
         Its items are the requests, with `cluster_id` the user where a user has several requests; its traffic is that
-        of the plan in the slices that the shadow has. No texts, nothing held out.
+        of the plan in the slices that the shadow has. Texts of outputs where live tables have them, nothing held out.
     Plan
         The models that the shadow has, and of each criterion the metrics and covariates that stand on its requests.
         Criteria without any metric there are left out, and so are requirements.
@@ -30,8 +30,10 @@ def shadow_data(data: EvalData, plan: Plan) -> tuple[EvalData, Plan] | None:
     if first["user"].duplicated().any():
         items = items.assign(cluster_id=first["user"])
     covariates = [name for name in plan.covariates if name in rows and rows[name].notna().any()]
-    outputs = rows.dropna(subset=covariates, how="all") if covariates else rows.iloc[:0]
-    outputs = outputs.drop_duplicates(["item_id", "model"])[["item_id", "model", *covariates]]
+    told = [*covariates, *(("text",) if "text" in rows else ())]
+    outputs = rows.dropna(subset=told, how="all") if told else rows.iloc[:0]
+    # What is said of an output may stand on any of its rows.
+    outputs = outputs.groupby(["item_id", "model"], sort=False)[told].first().reset_index()
     traffic = data.traffic[data.traffic["slice"].isin(items["slice"])]
     scores = rows.assign(repeat="0")[[name for name in SCORES if name in rows or name == "repeat"]]
     tables = {"items": items, "scores": scores, "outputs": outputs,

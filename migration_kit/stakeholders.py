@@ -7,10 +7,11 @@ import xarray as xr
 from migration_kit.estimands import TOTAL
 from migration_kit.plan import Plan
 from migration_kit.plan_live import StakeholderSpec
+from migration_kit.transport import seen_part
 from migration_kit.utility import best_shares, plan_utility
 
 ANSWER_COLUMNS = ("stakeholder", "concern", "criterion", "slice", "candidate", "mean", "lower", "upper", "margin",
-                  "probability", "n_labels", "live")
+                  "probability", "n_labels", "live", "live_part")
 BY_PLAN, BY_ONE, BY_ALL = "plan", "stakeholder", "stakeholders"
 
 
@@ -35,14 +36,15 @@ def answers(plan: Plan, decision: dict, estimates: pd.DataFrame, *, gaps: pd.Dat
     estimates : DataFrame
         Of the run; those of layer ``traffic`` count.
     gaps : DataFrame, optional
-        From `transport.transport_gap`: where people judged live outputs, test set and live requests joined answer.
+        From `transport.shadow_gaps`: where people judged live outputs, test set and live requests joined answer.
 
     Returns
     -------
     DataFrame
         `ANSWER_COLUMNS`, one row a stakeholder, criterion and candidate. A concern without a criterion is answered on
         every gate; one without a slice by the total, of gates with the probability that decides. ``probability``: that
-        no more than the margin is lost, NaN without a margin; ``live``: whether live requests speak in it. Contrasts
+        no more than the margin is lost, NaN without a margin; ``live``: whether live requests speak in it;
+        ``live_part``: of which part of all traffic these are, "" where of all that the number is about. Contrasts
         are positive where the candidate is better, NaN where nobody judged. Worry about a low ``probability``.
     """
     rows = estimates[(estimates["layer"] == "traffic") & (estimates["quantity"] == "contrast")
@@ -64,13 +66,14 @@ def answers(plan: Plan, decision: dict, estimates: pd.DataFrame, *, gaps: pd.Dat
                 live = joined is not None and key in joined.index
                 if live:
                     one = joined.loc[key]
-                    row |= {"mean": one["joint"], "lower": one["joint_lower"], "upper": one["joint_upper"],
+                    row |= {"mean": one["overall"], "lower": one["overall_lower"], "upper": one["overall_upper"],
                             "probability": one["prob_noninferior"]}
                 gate = decision["candidates"].get(model, {}).get("gates", {}).get(criterion)
                 if gate and not who.slice:
                     row |= {name: _number(gate[name]) for name in ("mean", "lower", "upper", "probability")}
                 found.append({"stakeholder": who.name, "concern": who.concern, "criterion": criterion, "slice": where,
-                              "candidate": model, **row, "margin": np.nan if margin is None else margin, "live": live})
+                              "candidate": model, **row, "margin": np.nan if margin is None else margin, "live": live,
+                              "live_part": seen_part(gaps, criterion) if live and not who.slice else ""})
     return pd.DataFrame(found, columns=list(ANSWER_COLUMNS))
 
 

@@ -24,7 +24,8 @@ MOST_NAMED = 4
 GAP_COLUMNS = (
     "criterion", "model", "slice", "offline", "offline_sd", "offline_lower", "offline_upper", "shadow", "shadow_sd",
     "shadow_lower", "shadow_upper", "gap", "gap_sd", "gap_lower", "gap_upper", "margin", "prior_beyond", "beyond",
-    "joint", "joint_sd", "joint_lower", "joint_upper", "prob_noninferior", "n_labels", "covered", "flagged")
+    "joint", "joint_sd", "joint_lower", "joint_upper", "overall", "overall_sd", "overall_lower", "overall_upper",
+    "prob_noninferior", "n_labels", "covered", "flagged")
 
 
 def gap_scale(plan: Plan, features: xr.Dataset) -> float:
@@ -95,10 +96,11 @@ def transport_gap(
         Columns `GAP_COLUMNS`, one row a candidate of the shadow and a slice; contrasts are positive where the candidate
         is better, in the unit of the criterion. ``beyond`` is P(|δ| > margin), ``prior_beyond`` the same before the
         shadow was seen; NaN without a margin. ``joint`` is the live posterior: what offline promised, corrected by the
-        gap; its interval and probability are those of the moved draws (`live_contrasts`), as the decision has them. All
-        of the shadow NaN where people judged no output of either model there. ``covered`` is the
-        share of traffic in slices that the shadow has, to which the total refers. Worry when ``beyond`` is 0.8 or more
-        (``flagged``): the test set does not stand for live requests.
+        gap. All of the shadow NaN where people judged no output of either model there. ``covered`` is the share of
+        traffic in slices that the shadow has, to which all of these refer in total. ``overall``, its interval and
+        ``prob_noninferior`` are of all traffic, as the decision has them: in slices that the shadow lacks the test set
+        speaks alone (`live_contrasts`). Worry when ``beyond`` is 0.8 or more (``flagged``): the test set does not
+        stand for live requests.
     """
     spec = plan.criterion(features.attrs["criterion"])
     both = {name: contrasts(draws, plan, spec)["calibrated"] for name, draws in (("offline", offline),
@@ -120,11 +122,15 @@ def transport_gap(
             margin = spec.margin if name == TOTAL else spec.slice_margin
             joined = joined_normals(seen["offline"], seen["offline_sd"], seen["shadow"], seen["shadow_sd"],
                                     scale=scale, margin=margin, interval=interval)
-            moved = own["offline"] + _change(own["offline"], seen | joined)
-            joined |= _columns("joint", moved, interval)
-            joined["prob_noninferior"] = summarise(moved, interval=interval, margin=margin)["prob_noninferior"]
+            joined |= _columns("joint", own["offline"] + _change(own["offline"], seen | joined), interval)
+            part = covered if name == TOTAL else 1.0
+            # As `live_contrasts` moves it: the gap of the covered part, put on all traffic.
+            whole = both["offline"].sel(model=model, slice=name).to_numpy()
+            whole = whole + part * _change(whole, seen | joined)
+            joined |= _columns("overall", whole, interval)
+            joined["prob_noninferior"] = summarise(whole, interval=interval, margin=margin)["prob_noninferior"]
             rows.append({"criterion": spec.id, "model": str(model), "slice": str(name), **seen, **joined,
-                         "n_labels": int(counts[name]), "covered": covered if name == TOTAL else 1.0})
+                         "n_labels": int(counts[name]), "covered": part})
     table = pd.DataFrame(rows, columns=[name for name in GAP_COLUMNS if name != "flagged"])
     return table.assign(flagged=table["beyond"] >= FLAGGED_AT)
 
@@ -215,7 +221,7 @@ def at_margins(gaps: pd.DataFrame, plan: Plan, features: dict[str, xr.Dataset]) 
         margin = spec.margin if row.slice == TOTAL else spec.slice_margin
         rows.append([np.nan] * 4 if margin is None else [
             margin, _beyond(0.0, scale[row.criterion], margin), _beyond(row.gap, row.gap_sd, margin),
-            float(ndtr((row.joint + margin) / row.joint_sd)) if row.joint_sd > 0 else np.nan])
+            float(ndtr((row.overall + margin) / row.overall_sd)) if row.overall_sd > 0 else np.nan])
     numbers = np.array(rows, dtype=float).reshape(-1, 4).T
     found = gaps.assign(**dict(zip(("margin", "prior_beyond", "beyond", "prob_noninferior"), numbers, strict=True)))
     return found.assign(flagged=found["beyond"] >= FLAGGED_AT)
@@ -258,7 +264,8 @@ def gap_sentence(row: pd.Series, plan: Plan, criterion: CriterionSpec, part: str
     return (f"For live requests{where} the test set promised {row['model']} {unit.change(row['offline'], unit=True)} "
             f"against {plan.incumbent} on {criterion.id}, and {row['n_labels']} judged live outputs show "
             f"{unit.change(row['shadow'], unit=True)}; the probability that the two differ by more than the margin of "
-            f"{unit.size(criterion.margin)} is {chance(row['beyond'])} ({chance(row['prior_beyond'])} before).")
+            f"{unit.size(criterion.margin)} is {chance(row['beyond'])} ({chance(row['prior_beyond'])} before any was "
+            "judged).")
 
 
 def _beyond(mean: float, sd: float, margin: float) -> float:

@@ -67,8 +67,9 @@ def the_gaps(plan: Plan, draws: dict, features: dict) -> pd.DataFrame:
     """Live requests of `new` on the first gate, 4 points below what the test set promised."""
     worse = {**DELTAS, "correct": {"new": (-0.01, -0.06), "other": (0.0, -0.05)}}
     shadow = the_draws(plan, SHARE, deltas=worse, seed=2, sd=0.025)["correct"].sel(model=["old", "new"])
-    return transport_gap(draws["correct"], shadow, features["correct"], plan,
-                         labels=pd.DataFrame({"all": {"old": 90, "new": 90}}), scale=gap_scale(plan, features["correct"]))
+    judged = pd.DataFrame({"all": {"old": 90, "new": 90}})
+    return transport_gap(draws["correct"], shadow, features["correct"], plan, labels=judged,
+                         scale=gap_scale(plan, features["correct"]))
 
 
 def everything(plan: Plan, share: dict[str, float] = SHARE, *, live: bool = False) -> dict:

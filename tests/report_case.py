@@ -80,6 +80,7 @@ class Case:
     apart: float = 0.0
     shadow: float = 0.0
     priors: str = ""
+    leaning: str = ""
     tables: dict[str, pd.DataFrame] = field(default_factory=lambda: _tables())
 
 
@@ -164,11 +165,18 @@ def _quality(case: Case, name: str, shares: np.ndarray, *, moved: float = 0.0) -
                       coords={"model": list(MODELS), "slice": ["all", *REGIONS]})
 
 
-def _fit() -> xr.DataTree:
-    """Parameters that the flip points of priors look at, and no divergences."""
+def _fit(case: Case, draws: xr.Dataset) -> xr.DataTree:
+    """Parameters that the flip points of priors look at, and no divergences.
+
+    Where the case leans on the priors for a candidate, these find draws unlikely in which it is worse.
+    """
     rng = np.random.default_rng(4)
     dims, size = ("chain", "draw"), (2, SAMPLES // 2)
     posterior = {name: (dims, rng.normal(size=size)) for name in ("centre", "item_share")}
+    if case.leaning:
+        of = draws["calibrated"].isel(slice=0)
+        delta = (of.sel(model=case.leaning) - of.sel(model=MODELS[0])).to_numpy()
+        posterior["centre"] = (dims, 1.5 * np.maximum(delta.mean() - delta, 0) / delta.std())
     posterior["level"] = ((*dims, "k"), rng.normal(size=(*size, 3)))
     posterior |= {name: (dims, rng.random(size)) for name in ("weight_scale", "trust_scale")}
     return xr.DataTree.from_dict({"/": xr.Dataset(attrs={"divergent_share": 0.001, "fast": 1}),
@@ -195,7 +203,7 @@ def _stages(run_dir: Path, plan: Path, case: Case, *, fast: bool) -> None:
               "traffic": data.traffic.set_index("slice")["share"].reindex(REGIONS).to_numpy()}
     draws = {layer: {name: _quality(case, name, share) for name in features} for layer, share in shares.items()}
     for name in features:
-        run.save(f"{name}.nc", _fit())
+        run.save(f"{name}.nc", _fit(case, draws["traffic"][name]))
     rows = {layer: pd.concat([crossed[layer], *(_rows(of_layer[name], features[name], spec, layer)
                                                 for name in features)], ignore_index=True)
             for layer, of_layer in draws.items()}
@@ -203,7 +211,8 @@ def _stages(run_dir: Path, plan: Path, case: Case, *, fast: bool) -> None:
     errors = pd.concat([_errors(confusion(one), spec.criterion(name)) for name, one in features.items()],
                        ignore_index=True)
     run.save("metric_errors.parquet", errors)
-    found = [sampling_check(_fit(), draws["traffic"][name], one, spec) for name, one in features.items()]
+    found = [sampling_check(_fit(case, draws["traffic"][name]), draws["traffic"][name], one, spec)
+             for name, one in features.items()]
     found += [CheckResult("predictions match labels", True, "0 of 9 cells lie outside their interval.", name)
               for name in features]
     run.save("checks.parquet", check_table(found))

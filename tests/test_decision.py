@@ -281,7 +281,8 @@ def test_only_what_the_plan_asks_is_said_to_hold():
     assert "new: every requirement holds, and with" in found.sentence
     sliced = make([0.02], slices={"north": [0.03], "south": [0.0]}, slice_margin=0.08)
     assert verdicts(sliced).candidates["new"].reasons[0].startswith(
-        "On correct no slice loses more than its slice margin, each with a probability of 80% or more; the gate")
+        "On correct every slice loses no more than its slice margin with a probability of >99.9% or more (least: "
+        "correct in")
 
 
 def test_one_gate_has_a_probability_and_several_have_a_bound():
@@ -392,8 +393,8 @@ def flag(*models, criterion="correct"):
 def gap_rows(*, model="new", shadow=-0.1, joint=-0.05, joint_sd=0.02, offline=0.02, offline_sd=0.01, where="all"):
     row = dict.fromkeys(GAP_COLUMNS, 0.0) | {
         "criterion": "correct", "model": model, "slice": where, "offline": offline, "offline_sd": offline_sd,
-        "shadow": shadow, "joint": joint, "joint_sd": joint_sd, "n_labels": 120, "covered": 1.0, "beyond": 0.97,
-        "prior_beyond": 0.4}
+        "shadow": shadow, "joint": joint, "joint_sd": joint_sd, "overall": joint, "n_labels": 120,
+        "covered": 1.0, "beyond": 0.97, "prior_beyond": 0.4}
     return pd.DataFrame([row])
 
 
@@ -435,7 +436,8 @@ def test_where_live_outputs_were_judged_both_sources_decide():
 def test_the_gap_is_named_with_its_numbers():
     found = verdicts(make([0.02]), checks=[flag("new")], gaps=gap_rows(joint=0.03, joint_sd=0.01))
     told = found.candidates["new"].sentence
-    for part in ("promised new +2.0 points", "120 judged live outputs show −10.0 points", "is 97.0% (40.0% before)"):
+    for part in ("promised new +2.0 points", "120 judged live outputs show −10.0 points",
+                 "is 97.0% (40.0% before any was judged)"):
         assert part in told, told
 
 

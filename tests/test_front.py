@@ -284,7 +284,7 @@ def test_a_slice_less_sure_than_the_whole_is_watched():
 
 def test_who_must_sign():
     plan, _ = case([0.02])
-    assert "Owner by 2027-01-15. Nothing here is approved until they have" in told(story.front.must_sign(plan))
+    assert "Owner by 2027-01-15: no further step before they have" in told(story.front.must_sign(plan))
     nobody = plan.model_copy(update={"decision": plan.decision.model_copy(update={"owner": None})})
     assert "names nobody" in story.front.must_sign(nobody)
 

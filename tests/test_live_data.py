@@ -351,3 +351,65 @@ def test_covariates_of_live_outputs_reach_the_shadow(live, tiny_plan):
         assert narrowed.covariates == (("chars",) if there else ())
         features = build_features(shadow, narrowed, "correct")
         assert ("chars" in features["feature"].to_numpy()) is there
+
+
+TEXTS = {("s1", "old"): "It is  the 5th", ("s1", "new"): "it is the 5th", ("s2", "old"): "Yes", ("s2", "new"): "No"}
+
+
+def with_texts(texts=TEXTS, rows=None, *, kind="judge-x"):
+    """Rows with a last column `text`: on rows of one rater, where an output has one."""
+    rows = [*shadow_rows(), *canary_rows(), *anchor_rows()] if rows is None else rows
+    return [f"{row},{texts.get(tuple(row.split(',')[:2]), '') if f',{kind},' in row else ''}" for row in rows]
+
+
+def test_identical_outputs_of_the_shadow_share_a_judgment(live, tmp_path):
+    # People judged s1 and s2 for the incumbent only.
+    rows = [row for row in shadow_rows() if not (row[:6] in ("s1,new", "s2,new") and ",human," in row)]
+    data, plan = live(rows=with_texts(rows=[*rows, *canary_rows(), *anchor_rows()]), columns=f"{COLUMNS},text")
+    shadow, own = shadow_data(data, plan)
+    assert len(shadow.outputs) == 4 and set(shadow.outputs["text"]) == set(TEXTS.values())
+    label = build_features(shadow, own, "correct")["label"].to_pandas()
+    assert label.loc["s1"].tolist() == [1.0, 1.0]
+    assert label.loc["s2", "old"] == 1.0 and np.isnan(label.loc["s2", "new"])
+    without, plain = live(rows=[*rows, *canary_rows(), *anchor_rows()])
+    before = build_features(*shadow_data(without, plain), "correct")["label"].to_pandas()
+    assert np.isnan(before.loc["s1", "new"]) and "text" not in without.live
+    save_data(data, tmp_path / "run")
+    pd.testing.assert_frame_equal(read_data(tmp_path / "run").live, data.live)
+
+
+def test_texts_and_covariates_may_stand_on_different_rows_of_an_output(live, tiny_plan):
+    items = pd.read_csv(tiny_plan.parent / "items.csv")
+    items.assign(chars=range(len(items))).to_csv(tiny_plan.parent / "items.csv", index=False)
+    rows = [f"{row},{len(row) if ',exact_match,' in row else ''}" for row in with_texts(rows=shadow_rows())]
+    data, plan = live(rows=rows, columns=f"{COLUMNS},text,chars",
+                      plan=("    margin: 0.05\n", "    margin: 0.05\n    covariates: [chars]\n"))
+    outputs = shadow_data(data, plan)[0].outputs.set_index(["item_id", "model"])
+    assert len(outputs) == 12 and outputs["chars"].notna().all()
+    assert outputs.loc[("s2", "new"), "text"] == "No" and outputs["text"].notna().sum() == 4
+
+
+def test_an_output_has_one_text(live):
+    rows = with_texts() + [f"{row},Maybe" for row in shadow_rows() if row.startswith("s2,new") and ",anna," in row]
+    rows = [row for row in rows if not (row.startswith("s2,new") and row.endswith(",") and ",anna," in row)]
+    told = refused(live, rows=rows, columns=f"{COLUMNS},text")
+    assert "column 'text'" in told and "'s2' of 'new'" in told and "'No'" in told and "'Maybe'" in told
+    assert "rows" in told and "expected one" in told
+
+
+def test_texts_of_other_stages_are_left_out_and_told(live):
+    rows = with_texts({("r1", "old"): "a secret"}, kind="gateway")
+    assert any("a secret" in row for row in rows)
+    data, _ = live(rows=rows, columns=f"{COLUMNS},text")
+    assert "text" not in data.live
+    (told,) = [text for text in data.notes["text"] if "'text'" in text]
+    assert "1 row of stage 'canary'" in told and "shadow" in told
+    assert not any("'text'" in text for text in live()[0].notes["text"])
+
+
+def test_the_text_of_the_request_is_not_taken_for_that_of_the_outputs(live):
+    rows = with_texts({(item, model): f"What is {item}?" for item in ("s1", "s2") for model in ("old", "new")})
+    told = refused(live, rows=rows, columns=f"{COLUMNS},text")
+    assert "all models have the same text on each of 2 shadow requests" in told and "rename the column" in told
+    # One request alike is what outputs may be.
+    live(rows=with_texts(), columns=f"{COLUMNS},text")

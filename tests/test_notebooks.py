@@ -148,7 +148,8 @@ def test_numbers_on_the_page_are_those_of_the_decision(run, pages):
     assert pages["05_report"].select_one("main .prose h2").get_text().lower().startswith(decision["verdict"])
     assert decision["sentence"] in text
     for model, one in decision["candidates"].items():
-        assert f"{model}: {one['verdict']}." in text
+        said = "keep the incumbent" if one["verdict"] == "keep" else one["verdict"]
+        assert f"{model}: {said}." in text
         gate = one["gates"]["correct"]
         assert f"{points(gate['mean'], unit=True)}; {chance(gate['probability'])}" in text
         assert f"95% interval {span(gate['lower'], gate['upper'])}" in text

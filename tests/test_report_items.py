@@ -5,9 +5,12 @@ must say afterwards follows from its own.
 """
 
 import copy
+import json
+import platform
 import re
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -15,6 +18,11 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 from report_case import VERDICT, Case, baseline, report
+
+import migration_kit
+from migration_kit import story
+from migration_kit.errors import InputError
+from migration_kit.plan import load_plan
 
 DIGESTS = re.compile(r"digest of the plan (\w{64}).*digest of the data (\w{64})")
 
@@ -69,13 +77,20 @@ def one_gate(case: Case) -> None:
         "role": "monitor"}
 
 
+def priors(case: Case) -> None:
+    """A candidate that holds by little, and by what the priors expect."""
+    case.deltas["correct"]["small"] = (-0.037, -0.037)
+    case.leaning = "small"
+
+
 def margin(case: Case) -> None:
     """A narrower margin, written after results were read in the same folder."""
     case.plan["criteria"][0] |= {"margin": 0.01, "why": "the desk has shrunk"}
 
 
 CHANGES: dict[str, Callable[[Case], None]] = {
-    "people": people, "evidence": evidence, "tables": tables, "one gate": one_gate, "margin": margin}
+    "people": people, "evidence": evidence, "tables": tables, "one gate": one_gate, "priors": priors,
+    "margin": margin}
 
 
 @cache
@@ -116,7 +131,7 @@ ITEMS = [
     Item(4, "people", COSTS, "It costs 300 thousand USD", "It costs 900 thousand USD"),
     Item(5, "people", NEXT, "Steps: 5%, 50% and 100% of users", "Steps: 2%, 5% and 100% of users"),
     Item(5, "people", NEXT, "resolved is below 65.4%", "resolved is below 60.4%"),
-    Item(5, "people", NEXT, "old retires on 2027-02-28", "old retires on 2027-06-30"),
+    Item(5, "people", NEXT, "stays until it retires on 2027-02-28", "stays until it retires on 2027-06-30"),
     Item(6, "people", COMPARED, "new candidate v1 temperature 0 – ", "new candidate v9 temperature 0.7 – "),
     Item(7, "people", COMPARED, "tickets of the help desk. Period: 2026-08.", "chats of the shop. Period: 2026-09."),
     Item(7, "tables", MEASURED, "Nothing was left out and nothing is missing.",
@@ -164,6 +179,10 @@ ITEMS = [
     Item(23, "evidence", CHANGE, "With a margin on correct below 2.5 points",
          "With a margin on correct below 2.1 points"),
     Item(23, "one gate", CHANGE, "With a weight of correct above 5.84", "With a weight of correct above 3.95"),
+    Item(23, "priors", CHANGE, "For small nothing that was looked at turns the verdict by other priors, as far as "
+         "these draws can tell, on correct and polite",
+         "With priors on correct 1.09 times as wide, the verdict on small would be collect"),
+    Item(23, "priors", CHANGE, "", "prior on correct 1.00 times 1.09 times collect"),
     Item(23, "tables", "Metrics that say the opposite", "judge-x says new is better than old on correct",
          "No metric says with a probability of 95% or more the opposite"),
     Item(24, "tables", LIMITS, "20 requests of the shadow, of which people judged 20 on correct",
@@ -185,9 +204,26 @@ def test_an_item_tells_its_input(item):
 
 def test_all_items_are_held():
     assert sorted({item.number for item in ITEMS}) == list(range(1, 26))
-    # What names the design and the models' versions is the same whatever the input.
+    # What names the design and the versions is the same whatever the input.
     assert "paired non-inferiority comparison" in sections()[VERDICT]
-    assert "versions migration-kit" in sections()[SIGN] and "pymc" in sections()[SIGN]
+    told = sections()[SIGN]
+    assert f"versions migration-kit {migration_kit.__version__}, Python {platform.python_version()}," in told
+    assert all(f"{package} {version(package)}" in told for package in ("numpy", "pymc", "nutpie"))
+
+
+def test_what_holds_without_evidence_is_the_plans_default(tmp_path):
+    assert "without evidence the answer is to keep the incumbent" in sections()[VERDICT]
+    case = Case()
+    case.plan["decision"] |= {"default": "switch"}
+    path = tmp_path / "migration.yml"
+    path.write_text(json.dumps(case.plan), "utf-8")
+    with pytest.raises(InputError, match=r"decision\.default: found 'switch', expected one of 'keep'"):
+        load_plan(path)
+    # There is one default by now; the sentence follows the plan, were there others.
+    path.write_text(json.dumps(Case().plan), "utf-8")
+    plan = load_plan(path)
+    other = plan.model_copy(update={"decision": plan.decision.model_copy(update={"default": "retire"})})
+    assert "to retire the incumbent" in story.question(other) and "to keep the incumbent" in story.question(plan)
 
 
 def test_what_is_odd_and_kept_is_told_in_stage_01(tmp_path):
@@ -199,4 +235,4 @@ def test_what_is_odd_and_kept_is_told_in_stage_01(tmp_path):
 def test_digests_stand_for_plan_and_data():
     found = {change: DIGESTS.search(sections(change)[SIGN]).groups() for change in ("", "people", "tables")}
     assert found["people"][0] != found[""][0] and found["tables"][1] != found[""][1]
-    assert "evidence" in CHANGES and DIGESTS.search(sections("evidence")[SIGN]).groups() == found[""]
+    assert DIGESTS.search(sections("evidence")[SIGN]).groups() == found[""]

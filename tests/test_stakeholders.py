@@ -27,7 +27,7 @@ def test_the_owner_signs_first_and_nobody_twice():
     assert signers(plan_of([], owner=None)) == []
 
 
-def estimates(**means):
+def estimates():
     rows = [{"layer": layer, "criterion": "correct", "model": model, "slice": where, "quantity": "contrast",
              "method": "calibrated", "mean": mean + (layer == "offline"), "lower": mean - 0.1, "upper": mean + 0.1,
              "prob_noninferior": 0.9, "n_labels": 20.0}
@@ -46,26 +46,46 @@ def test_a_concern_is_answered_in_its_slice_and_by_the_number_that_decides():
     found = answers(plan, decision(), estimates()).set_index(["stakeholder", "candidate"])
     south = found.loc[("South", "new")]
     assert south["mean"] == pytest.approx(-0.05) and south["margin"] == 0.08 and south["slice"] == "south"
+    assert south[["lower", "upper", "probability", "n_labels"]].tolist() == pytest.approx([-0.15, 0.05, 0.9, 20])
     total = found.loc[("All", "new")]
     assert total["mean"] == 0.011 and total["probability"] == 0.97 and total["margin"] == 0.03
-    assert not found["live"].any()
+    assert total[["lower", "upper", "n_labels"]].tolist() == [-0.01, 0.03, 20]
+    assert total["slice"] == "all" and not found["live"].any()
+
+
+def test_a_concern_without_a_criterion_is_answered_on_every_gate():
+    plan = plan_of(gates=("correct", "useful"))
+    useful = {"mean": -0.02, "lower": -0.04, "upper": 0.0, "probability": 0.7}
+    both = {"candidates": {model: {"gates": one["gates"] | {"useful": useful}}
+                           for model, one in decision()["candidates"].items()}}
+    found = answers(plan, both, estimates()).set_index(["stakeholder", "criterion", "candidate"])
+    assert len(found) == 2 * (1 + 2)
+    assert found.loc[("All", "useful", "new"), ["mean", "lower", "upper", "probability"]].tolist() == [
+        -0.02, -0.04, 0.0, 0.7]
+    assert found.loc[("All", "correct", "new"), "mean"] == 0.011
 
 
 def test_where_live_outputs_were_judged_they_speak_too():
-    gaps = pd.DataFrame([{"criterion": "correct", "model": "new", "slice": "south", "shadow": -0.2, "joint": -0.15,
-                          "joint_lower": -0.2, "joint_upper": -0.1, "prob_noninferior": 0.01},
-                         {"criterion": "correct", "model": "other", "slice": "south", "shadow": np.nan, "joint": 0.5,
-                          "joint_lower": 0.4, "joint_upper": 0.6, "prob_noninferior": 0.99}])
+    gaps = pd.DataFrame([{"criterion": "correct", "model": "new", "slice": "south", "shadow": -0.2, "overall": -0.15,
+                          "overall_lower": -0.22, "overall_upper": -0.1, "prob_noninferior": 0.01},
+                         {"criterion": "correct", "model": "other", "slice": "south", "shadow": np.nan, "overall": 0.5,
+                          "overall_lower": 0.4, "overall_upper": 0.6, "prob_noninferior": 0.99}])
     found = answers(plan_of(), decision(), estimates(), gaps=gaps).set_index(["stakeholder", "candidate"])
-    assert found.loc[("South", "new"), "mean"] == -0.15 and found.loc[("South", "new"), "live"]
-    assert found.loc[("South", "other"), "mean"] == pytest.approx(0.03) and not found.loc[("South", "other"), "live"]
+    told = ["mean", "lower", "upper", "probability", "live"]
+    assert found.loc[("South", "new"), told].tolist() == [-0.15, -0.22, -0.1, 0.01, True]
+    assert found.loc[("South", "other"), told].tolist() == pytest.approx([0.03, -0.07, 0.13, 0.9, False])
+    # What live requests say of the south is not said of everything.
+    assert not found.loc["All", "live"].any() and set(found.loc["All", "mean"]) == {0.011}
 
 
 def test_what_nobody_judged_has_no_number():
     plan = plan_of([{"name": "A", "concern": "c", "criterion": "useful"}], gates=("correct", "useful"))
     nothing = {"candidates": {model: {"gates": {"useful": dict.fromkeys(("mean", "lower", "upper", "probability"))}}
                               for model in ("new", "other")}}
-    assert answers(plan, nothing, estimates())[["mean", "probability"]].isna().all(axis=None)
+    found = answers(plan, nothing, estimates())
+    assert len(found) == 2 and (found["n_labels"] == 0).all() and not found["live"].any()
+    numbers = found[["mean", "lower", "upper", "probability"]]
+    assert numbers.isna().all(axis=None) and all(one.kind == "f" for one in numbers.dtypes)
 
 
 def worth(**means):
@@ -88,6 +108,20 @@ def test_weights_of_stakeholders_stand_beside_the_plans_own():
     assert rows[(BY_ALL, "", "other")]["best"] == 1
     only = utilities(plan_of(), given, ["new"])
     assert {row["best"] for row in only if row["candidate"] == "other"} == {0.0}
+
+
+def test_a_concern_about_everything_is_weighed_as_the_plan_weighs():
+    given = worth(new=0.05, other=0.01)
+    given["useful"] = -given["correct"]
+    plan = plan_of([{"name": "All", "concern": "c"}], gates=("correct", "useful"))
+    heavy = plan.criteria[1].model_copy(update={"weight": 3.0})
+    plan = plan.model_copy(update={"criteria": (plan.criteria[0].model_copy(update={"weight": 1.0}), heavy)})
+    rows = {(row["by"], row["candidate"]): row["utility"] for row in utilities(plan, given, ["new", "other"])}
+    # (1 · 0.05 − 3 · 0.05) / 4
+    assert rows[(BY_ONE, "new")] == pytest.approx(-0.025, abs=1e-3)
+    del given["useful"]
+    rows = {(row["by"], row["candidate"]): row["utility"] for row in utilities(plan, given, ["new", "other"])}
+    assert rows[(BY_ONE, "new")] == pytest.approx(0.05, abs=1e-3)
 
 
 def test_without_stakeholders_or_judgments_the_plan_stands_alone():

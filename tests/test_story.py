@@ -230,13 +230,14 @@ def test_flip_points_are_told_and_what_turns_nothing_is_said_in_a_line():
     points = [
         {**common, "what": "margin", "criterion": "a", "at": 0.1, "sentence": "With -1 the verdict on <b> is keep."},
         {**common, "what": "check", "criterion": "", "at": np.nan, "sentence": "A check leaves no verdict."},
-        *({**common, "what": what, "criterion": on, "at": np.nan, "sentence": "No."} for what, on in
-          (("margin", "b"), ("margin", "c"), ("traffic", ""))),
+        *({**common, "what": what, "criterion": on, "at": np.nan, "sentence": said} for what, on, said in
+          (("margin", "b", "No."), ("margin", "c", "No."), ("traffic", "", "No mix."))),
     ]
     told = story.flip_points({"flip_points": points}).split("\n")
     assert "−1" in told[0] and "<b>" not in told[0] and "A check leaves" in told[1]
-    assert told[2].endswith("turns the verdict by another margin on b and c or another mix of traffic.")
-    assert len(told) == 3
+    # What is said of all criteria together names them itself.
+    assert told[2].startswith("- No mix") and told[3].endswith("turns the verdict by another margin on b and c.")
+    assert len(told) == 4
 
 
 def test_conditions_name_slices_to_watch(case):
@@ -402,16 +403,18 @@ def test_checks_that_fit_again_say_when_they_were_left_out():
 
 def test_limits_tell_whether_several_people_judged(case):
     plan, data, features = case
-    told = story.measured.limits({"correct": features}, data, plan)
+    told = story.measured.limits({"correct": features}, data, plan, full=True)
+    assert "were not made in this run" not in told
     assert "Agreement between raters was not measured" in told and "Nothing was measured in production" in told
     first = data.traffic["slice"].iloc[0]
     rows = pd.DataFrame({"item_id": ["r1"] * 2, "model": ["old", "new"], "criterion": "correct", "rater_kind": "human",
                          "stage": "shadow", "user": "r1", "slice": first})
-    told = story.measured.limits({"correct": features}, replace(data, live=rows), plan)
+    told = story.measured.limits({"correct": features}, replace(data, live=rows), plan, full=True)
     assert len(data.traffic) > 1 and "No request of the shadow is in" in told and "of traffic" in told
     rows = pd.concat([rows.assign(slice=name) for name in data.traffic["slice"]])
     assert "No request of the shadow" not in story.measured.limits(
-        {"correct": features}, replace(data, live=rows), plan)
+        {"correct": features}, replace(data, live=rows), plan, full=True)
     several, own, _ = scaled("raters")
-    told = story.measured.limits({"correct": several}, data, own)
+    told = story.measured.limits({"correct": several}, data, own, full=False)
+    assert "were not made in this run" in told
     assert "by more than one rater" in told and "Agreement between raters was not measured" not in told

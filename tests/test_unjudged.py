@@ -39,7 +39,7 @@ def test_a_criterion_nobody_judged_is_not_known():
     assert "until people have judged some, the verdict on every candidate" in told
     assert "no model is fitted" in story.model(plan, {"correct": features})
     data = small_data(np.zeros((2, 3, 1)), np.full((2, 3), np.nan), plan)
-    assert story.measured.limits({"correct": features}, data, plan).startswith(
+    assert story.measured.limits({"correct": features}, data, plan, full=True).startswith(
         "- Human judgments: none on correct, so nothing is known")
     assert "not known, because nobody" in story.weights(rows, plan)
     assert "worth on correct is not known" in story.metric_worth(metric_worth(features, plan, traffic=True), criterion)

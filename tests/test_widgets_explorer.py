@@ -16,6 +16,7 @@ from migration_kit.strict_yaml import read_yaml
 from migration_kit.widgets.controls import MOST_SLICES, OTHERS, make_controls, read_controls
 from migration_kit.widgets.explore import Stored, explore, stored
 from migration_kit.widgets.explorer import decision_explorer
+from migration_kit.widgets.keyboard import Keyboard
 from migration_kit.widgets.settings import plan_with, plan_yaml, settings_of
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -70,6 +71,15 @@ def test_it_says_what_it_shows_without_being_seen(explorer):
     assert "contrast with old, points (right is better)" in text(explorer.shown["forest"])
     assert "old (incumbent)" in text(explorer.shown["forest"]) and "#767676" in forest
     assert explorer.shown["candidates"].value.count('scope="row"') == 2
+
+
+def test_every_slider_has_a_name_and_a_unit_to_be_read_out(explorer):
+    units = next(one for one in explorer.box.children if isinstance(one, Keyboard)).units
+    sliders = [one.slider for group in explorer.controls.values() for one in group.values()]
+    assert {*units} == {one.tooltip for one in sliders} and len(units) == len(sliders)
+    assert all(one.tooltip.startswith(one.description) for one in sliders)
+    assert units["margin on correct, points"] == "points" and units["assurance of all gates, %"] == "%"
+    assert units["weight of liked"] == "" and "to 1" in units.values()
 
 
 def test_the_slice_and_the_criterion_looked_at_are_chosen(explorer):

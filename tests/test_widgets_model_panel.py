@@ -65,22 +65,26 @@ def test_the_panel_asks_for_what_was_chosen_and_tells_what_it_found(case, monkey
 
     def stand_in(data, plan, criterion, **chosen):
         asked.append((criterion, chosen))
+        chosen.pop("tell")("fitting <it>")
         seen.append((panel.fit.disabled, panel.status.value))
-        return Refit(table.assign(mean=table["mean"] + 0.01), True, 1.5)
+        return Refit(table.assign(mean=table["mean"] + 0.01), "compiled by now", True, 1.5)
 
     monkeypatch.setattr(panels, "refit", stand_in)
     panel = model_panel(data, plan, {"correct": table}, compiled=None)
     assert panel.shown.value.count("<img") == 1 and 'alt="Quality on correct' in panel.shown.value
     assert panel.metrics.value == ("judge-x", "exact_match")
+    assert panel.box.children[-1].units == {panel.prior_scale.tooltip: "times"}
     panel.prior_scale.value, panel.metrics.value = 2.0, ("exact_match",)
     panel.fit.click()
     assert asked == [("correct", {"metrics": ("exact_match",), "prior_scale": 2.0, "compiled": None})]
-    assert seen[0][0] and "<progress" in seen[0][1] and not panel.fit.disabled
+    assert seen[0][0] and "fitting &lt;it&gt; <progress" in seen[0][1] and not panel.fit.disabled
     assert "2.00 times as wide in 1.5 seconds" in panel.status.value and "was compiled" in panel.status.value
     assert "contrast in the refit" in panel.shown.value
+    panel.fit.click()
+    assert asked[1][1]["compiled"] == "compiled by now"
     panel.metrics.value = ()
     panel.fit.click()
-    assert len(asked) == 1 and "at least one metric" in panel.status.value
+    assert len(asked) == 2 and "at least one metric" in panel.status.value
     assert "application/vnd.jupyter.widget-view+json" in panel._repr_mimebundle_()
 
 
@@ -100,9 +104,13 @@ def test_nothing_judged_leaves_nothing_to_fit(case):
     assert "Nobody has judged" in model_panel(case[1], case[0], {}, compiled=None).value
 
 
-def test_a_refit_uses_the_compiled_model_for_other_priors_and_fewer_metrics(case, monkeypatch):
+def test_a_refit_compiles_once_for_other_priors_and_fewer_metrics(case, monkeypatch):
     plan, data, features, _ = case
-    compiled = inference.compile_model([features])
+    told = []
+    first = refit(data, plan, "correct", metrics=("judge-x", "exact_match"), prior_scale=1.0, compiled=None,
+                  tell=told.append)
+    compiled = first.compiled
+    assert first.compiled_anew and len(told) == 2 and "compiling" in told[0] and told[1] == "fitting correct"
     assert holds(compiled, features) and not holds(None, features)
     monkeypatch.setattr(inference, "compile_model", lambda features: pytest.fail("compiled again"))
     narrow, wide, one = (refit(data, plan, "correct", metrics=metrics, prior_scale=scale, compiled=compiled)

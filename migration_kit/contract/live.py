@@ -8,6 +8,7 @@ import pandas as pd
 from migration_kit.contract.canary import check_canary
 from migration_kit.contract.exclusions import Exclusions, names_of, one_row_each
 from migration_kit.contract.items import NO_SLICE, SLICE_JOINT
+from migration_kit.contract.live_texts import output_texts, with_texts
 from migration_kit.contract.preferences import KEY, from_candidates
 from migration_kit.contract.values import check_judgments, keep_values
 from migration_kit.errors import Problems, did_you_mean, listing, nearest, quote
@@ -37,7 +38,8 @@ def check_live(
     Returns
     -------
     DataFrame
-        Columns `LIVE_FRAME`, then the plan's slice columns and covariates, and opponent and side where it compares.
+        Columns `LIVE_FRAME`, then the plan's slice columns and covariates, opponent and side where it compares, and
+        text where outputs of the shadow have one.
         Shadow rows are metrics and human judgments of the plan's criteria, on requests that the incumbent and a
         candidate answered; canary rows are live outcomes of users who met one model; anchor rows are metrics.
     """
@@ -49,6 +51,7 @@ def check_live(
             for stage, here in rows.groupby("stage", sort=False)]
     problems.stop()
     rows = _with_slices(plan, pd.concat(kept, ignore_index=True), items=items, traffic=traffic, problems=problems)
+    texts = output_texts(rows, problems=problems, out=out)
     problems.stop()
     canary = rows["stage"] == "canary"
     read = keep_values(plan, rows[~canary], table="live", problems=problems, out=out)
@@ -63,7 +66,7 @@ def check_live(
               check_canary(plan, users, raw=raw, problems=problems, out=out),
               _on_items(anchor, items=items, problems=problems, out=out)]
     problems.stop()
-    live = _tidy(plan, pd.concat(stages, ignore_index=True))
+    live = _tidy(plan, with_texts(pd.concat(stages, ignore_index=True), texts))
     _tell_missing(plan, live, names_of(raw), problems=problems, out=out)
     problems.stop()
     return live
@@ -253,7 +256,8 @@ def _tidy(plan: Plan, rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(**{name: rows.get(name, pd.Series(np.nan, index=rows.index))
                           for name in ("user", "inclusion_prob", "assigned_prob")})
     rows["user"] = rows["user"].astype("str").where(rows["user"].notna(), rows["item_id"])
-    more = [*plan.slices, *plan.covariates, *(("opponent", "side") if "opponent" in rows else ())]
+    more = [*plan.slices, *plan.covariates, *(("opponent", "side") if "opponent" in rows else ()), "text"]
     columns = [*LIVE_FRAME, *(name for name in dict.fromkeys(more) if name in rows and name not in LIVE_FRAME)]
-    kinds = LIVE_FRAME | dict.fromkeys([one for one in columns if one in (*plan.slices, "opponent", "side")], "str")
+    words = {*plan.slices, "opponent", "side", "text"}
+    kinds = LIVE_FRAME | dict.fromkeys([one for one in columns if one in words], "str")
     return rows[columns].astype(kinds).reset_index(drop=True)

@@ -28,8 +28,9 @@ def losses(decision: dict, plan: Plan) -> Said:
                     "be compared.")
     others = [f"{_option(name, plan)} {loss_text(row, plan)}{_fails(row)}" for name, row in rows.items()
               if name != best and not unknown(row["expected_loss"])]
-    told.append(f"The smallest expected loss has {_option(best, plan)}, {loss_text(rows[best], plan)} {unit}; "
-                f"{listed(others)}.")
+    told.append(f"Of staying and the candidates that fail nothing, {_option(best, plan)} has the smallest expected "
+                f"loss, {loss_text(rows[best], plan)} {unit}; {listed(others)}. By this sum a loss in one slice alone "
+                "costs nothing.")
     agrees = best == (decision["candidate"] or plan.incumbent)
     if not agrees:
         told.append("The verdict differs, because it asks for the plan's assurance and weighs no costs."
@@ -186,7 +187,8 @@ def _answer(row: pd.Series, plan: Plan) -> str:
     if not unknown(row["probability"]):
         told += f"; the probability of losing no more than {unit.size(row['margin'])} is {chance(row['probability'])}"
     few = "; no label stands behind it, so it is a guess" if not row["n_labels"] and not row["live"] else ""
-    return f"{told}{'; test set and live requests joined' if row['live'] else few}."
+    only = f", live requests of {safe(row['live_part'])} only" if row["live_part"] else ""
+    return f"{told}{f'; test set and live requests joined{only}' if row['live'] else few}."
 
 
 def _verdict(row: pd.Series, plan: Plan) -> str:

@@ -53,10 +53,12 @@ def question(plan: Plan) -> Said:
     leaves = f" {sentence(safe(plan.incumbent))} retires on {retires}." if retires else ""
     volume = plan.traffic.requests_per_day if plan.traffic else None
     affected = f" {amount(volume)} requests a day are affected." if volume else ""
+    source = f" The data: {safe(plan.data.source)}." if plan.data.source else ""
     return Said(
         f"May {candidates} replace **{safe(plan.incumbent)}**, the incumbent, without losing more than the margin on "
         f"{gates}? {owner} decides{due}; without evidence the answer is to {plan.decision.default} the incumbent."
-        f"{leaves}{affected} The design is a paired non-inferiority comparison: all models answer the same items.")
+        f"{leaves}{affected} The design is a paired non-inferiority comparison: all models answer the same items."
+        f"{source}")
 
 
 def margins(plan: Plan, manifest: dict, changes: list[str]) -> Said:
@@ -97,7 +99,16 @@ def source(plan: Plan, data: EvalData) -> Said:
     if plan.slices:
         told += f" in {counted(data.items['slice'].nunique(), 'slice')} by {listed([safe(s) for s in plan.slices])}"
     told += f". Source: {safe(plan.data.source)}" if plan.data.source else ""
-    return Said(told + (f". Period: {safe(plan.data.period)}." if plan.data.period else "."))
+    told += f". Period: {safe(plan.data.period)}." if plan.data.period else "."
+    stages = [f"{stage} of {first} to {last}" if first < last else f"{stage} of {first}"
+              for stage, first, last in _dates(data.live)]
+    return Said(told + (f" Live requests: {listed(stages)}." if stages else ""))
+
+
+def _dates(live: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Each stage of the live data with its first and its last day."""
+    found = live.groupby("stage", sort=False, observed=True)["time"].agg(["min", "max"])
+    return [(str(stage), *(f"{end:%Y-%m-%d}" for end in row)) for stage, *row in found.itertuples()]
 
 
 def mix(slices: pd.DataFrame) -> Said:

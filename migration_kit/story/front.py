@@ -89,7 +89,7 @@ def costs(decision: dict, plan: Plan) -> Said:
     if plan.costs:
         unit, rows = safe(plan.costs.unit), {row["option"]: row for row in decision["losses"]}
         told.append(f"- It costs {amount(plan.costs.wrong_switch)} {unit}; a wrong stay, with {safe(plan.incumbent)} "
-                    f"although a candidate is not worse, {amount(plan.costs.wrong_stay)}.")
+                    f"although a candidate is not worse, {amount(plan.costs.wrong_stay)} {unit}.")
         options = [name for name in dict.fromkeys([decision["candidate"], decision["cheapest"], plan.incumbent])
                    if name and not unknown(rows[name]["expected_loss"])]
         words = [f"{loss_text(rows[name], plan)} for "
@@ -132,7 +132,8 @@ def next_steps(
 def _undecided(plan: Plan) -> str:
     """What happens when nobody decides."""
     due, retires, incumbent = plan.decision.due, plan.models.incumbent.retires, safe(plan.incumbent)
-    until = f" until it retires on {retires}; after that staying is no option" if retires else ""
+    until = (f" until it retires on {retires}; after that neither staying nor the way back to it is an option"
+             if retires else "")
     return f"If nobody decides{f' by {due}' if due else ''}, {incumbent} stays{until}."
 
 
@@ -143,7 +144,7 @@ def must_sign(plan: Plan) -> Said:
         return Said("### Who must sign\n\n- The plan names nobody: give `decision` an `owner`, or a stakeholder "
                     "`signs: true`.")
     by = f" by {due}" if due else ""
-    return Said(f"### Who must sign\n\n- {listed(roles)}{by}. Nothing here is approved until they have; "
+    return Said(f"### Who must sign\n\n- {listed(roles)}{by}: no further step before they have; "
                 f"{section('Run and sign-off')} at the end has the form.")
 
 
@@ -179,7 +180,8 @@ def _wait(decision: dict, plan: Plan) -> list[str]:
             told.append(f"- {safe(model)}: find out why live requests contradict the test set on "
                         f"{listed([safe(name) for name in one['gaps']])}.")
         elif one["labels_needed"]:
-            told.append(f"- {safe(model)}: have people judge about {amount(one['labels_needed'])} more items.")
+            where = f", live requests on {listed([safe(name) for name in one['live']])}" if one.get("live") else ""
+            told.append(f"- {safe(model)}: have people judge about {amount(one['labels_needed'])} more items{where}.")
         elif one["reasons"]:
             told.append(f"- {safe(model)}: {safe(minus(one['reasons'][0]))}")
     return told

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from migration_kit.label_blocks import what_blocks
 from migration_kit.label_plan import gains, left_over, says, worth
 from migration_kit.label_prospects import PLANNED, NextLabels
 from migration_kit.labels_needed import ENOUGH
@@ -40,8 +41,12 @@ def assurance(found: NextLabels, plan: Plan) -> Said:
         told.append(f"- {listed([safe(model) for model in waiting])}: not all gates have labels of "
                     f"{'it' if len(waiting) == 1 else 'them'} and the incumbent, so it cannot be told yet how many "
                     "labels settle the verdict.")
-    told.append("\nThis first look rests on labels and metric verdicts alone; after the calibration the report says "
-                "again how many labels are needed.")
+    if blocking := found.prospects.blocking:
+        planned = curve[curve["chosen"] == PLANNED]
+        told.append(f"\n{safe(what_blocks(blocking, planned, criteria=found.plan.criteria))}")
+    live = ", without live requests, which may yet change a verdict" if plan.data.live else ""
+    told.append(f"\nThis first look rests on labels and metric verdicts of the test set alone{live}; after the "
+                "calibration the report says again how many labels are needed.")
     return Said("\n".join(told))
 
 
@@ -71,6 +76,7 @@ def _outlook(model: str, rows: pd.DataFrame, found: NextLabels, plan: Plan) -> s
         return (f"about {first['labels']:,} further items, chosen so, lead to a verdict with probability "
                 f"{chance(first['settled'])} (`switch` {chance(first['switch'])}, `keep` {chance(first['keep'])})."
                 f"{after}")
+    why = ("the checks named below stand in the way" if last["lifted"] < ENOUGH else
+           "its contrast lies too near the margin, or there are too few items")
     return (f"even {last['labels']:,} further items lead to a verdict with a probability of only "
-            f"{chance(last['settled'])}, less than {share(ENOUGH)}: its contrast lies too near the margin, or there "
-            f"are too few items.{after}")
+            f"{chance(last['settled'])}, less than {share(ENOUGH)}: {why}.{after}")

@@ -76,7 +76,7 @@ def notes(data: EvalData) -> Said:
     return Said(f"What is odd in the tables and was kept:\n\n{told}")
 
 
-def limits(features: dict[str, xr.Dataset], data: EvalData, plan: Plan) -> Said:
+def limits(features: dict[str, xr.Dataset], data: EvalData, plan: Plan, *, full: bool) -> Said:
     """What was not measured and what may not transfer.
 
     Parameters
@@ -85,6 +85,8 @@ def limits(features: dict[str, xr.Dataset], data: EvalData, plan: Plan) -> Said:
         Criterion to its features.
     data : EvalData
     plan : Plan
+    full : bool
+        Whether the checks that fit the model again were made.
     """
     told = []
     for name, one in features.items():
@@ -97,6 +99,8 @@ def limits(features: dict[str, xr.Dataset], data: EvalData, plan: Plan) -> Said:
             f"{counted(int(several), 'output')} by more than one rater." if several else
             "one judgment an output. Agreement between raters was not measured."))
     told += [*_live_limits(data, plan),
+             *([] if full else ["- Checks that fit the model again, with other priors and with a part of the labels, "
+                                "were not made in this run; `migration-kit run --full` makes them."]),
              "- Within a slice, the items of the test set stand for production's; where they differ, the slice's "
              "numbers may not carry over."]
     return Said("\n".join(told))

@@ -21,8 +21,10 @@ def seen(gaps: pd.DataFrame | None, plan: Plan) -> Said:
             "speaks alone." if part else "")
     return Said(f"{models} answered live requests beside {safe(plan.incumbent)}.{only} The same calibration, fitted to "
                 "judgments of live outputs alone, gives a contrast to hold against what the test set promised. The "
-                "plan expects the two to differ by a standard deviation of "
-                f"{chance(plan.transport_scale)} of what a scale can show.")
+                "plan expects the two to differ by a gap with a standard deviation of "
+                f"{100 * plan.transport_scale:g}% of what a scale can show (`transport_scale`; "
+                f"{100 * plan.transport_scale:g} points of a rate). The test set's contrast, less sure by that, and "
+                "the live one are averaged by their precision.")
 
 
 def joined(gaps: pd.DataFrame) -> Said:
@@ -66,12 +68,35 @@ def transport(gaps: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
         elif total["beyond"] > 1 - FLAGGED_AT:
             text += " These judgments are too few to tell the two apart or alike; both together decide."
         else:
-            text += " Live requests bear out what the test set promised."
+            text += " Nothing speaks for a gap beyond the margin."
+        if total["shadow_sd"] > 0:
+            weight = share(total["joint_sd"] ** 2 / total["shadow_sd"] ** 2)
+            text += f" In what both say together the live judgments have {weight} of the weight."
         worst = rows[(rows["slice"] != "all") & (rows["beyond"] >= FLAGGED_AT)]
         if len(worst):
             text += f" The gap is largest beyond doubt in {listed([safe(name) for name in worst['slice']])}."
         told.append(text)
     return Said("\n".join(told))
+
+
+def scales(table: pd.DataFrame, plan: Plan) -> Said:
+    """Whether a gate's verdict rests on how large a gap the plan expected; from `transport_scales.other_scales`."""
+    if table.empty:
+        return Said("There is no gate with judged live outputs, so the gap that the plan expects decides nothing.")
+    wanted, told = plan.decision.assurance, []
+    for (name, model), rows in table.groupby(["criterion", "model"], sort=False):
+        own = rows.loc[rows["factor"] == 1, "probability"].item() >= wanted
+        turned = [f"{_factor(row.factor)} ({chance(row.probability)})" for row in rows.itertuples()
+                  if (row.probability >= wanted) != own]
+        if turned:
+            told.append(f"- {safe(model)} on {safe(name)} {'would not hold' if own else 'would hold'} with "
+                        f"{listed(turned, last='or')}.")
+    return Said("\n".join(told) or "Had the plan expected half or twice the gap, or had live judgments spoken alone, "
+                "every gate would stand on the same side of the plan's assurance.")
+
+
+def _factor(factor: float) -> str:
+    return {0.5: "half the gap", 2.0: "twice the gap", float("inf"): "live judgments alone"}[factor]
 
 
 def live_mix(mix: pd.DataFrame) -> Said:

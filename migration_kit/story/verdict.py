@@ -44,7 +44,8 @@ def reasons(decision: dict) -> Said:
     told = []
     for model, one in decision["candidates"].items():
         why = " ".join(safe(minus(reason)) for reason in one["reasons"])
-        told.append(f"- **{safe(model)}: {one['verdict']}.** {why}")
+        said = "keep the incumbent" if one["verdict"] == "keep" else one["verdict"]
+        told.append(f"- **{safe(model)}: {said}.** {why}")
     return Said("\n".join(told))
 
 
@@ -134,13 +135,13 @@ def flip_points(decision: dict) -> Said:
     """What would change the verdict on each candidate, and what would not, each alone."""
     told, idle = [], {}
     for point in decision["flip_points"]:
-        if unknown(point["at"]) and point["what"] in WITHOUT_TURN:
-            on = idle.setdefault(point["candidate"], {}).setdefault(WITHOUT_TURN[point["what"]], [])
-            on += [safe(point["criterion"])] if point["criterion"] else []
+        if unknown(point["at"]) and point["what"] in WITHOUT_TURN and point["criterion"]:
+            idle.setdefault(point["candidate"], {}).setdefault(WITHOUT_TURN[point["what"]], []).append(
+                safe(point["criterion"]))
         else:
             told.append(f"- {safe(minus(point['sentence']))}")
     for model, found in idle.items():
-        names = [f"{what} on {listed(on)}" if on else what for what, on in found.items()]
+        names = [f"{what} on {listed(on)}" for what, on in found.items()]
         told.append(f"- For {safe(model)} nothing that was looked at turns the verdict by {listed(names, last='or')}.")
     return Said("\n".join(told) or "Nothing was looked at.")
 
@@ -176,9 +177,13 @@ def held_out_heading(data: EvalData) -> Said:
     if data.held_out.empty:
         return Said("## What all judgments say\n\nNo judgments were kept aside (`data.held_out`), so whether the "
                     "calibrated intervals hold what people say elsewhere was not measured.")
-    n = counted(data.held_out.drop_duplicates(["item_id", "criterion"])["item_id"].nunique(), "item")
-    return Said(f"## What all judgments say\n\nJudgments of {n} were kept aside: nothing above has seen them. Weighted "
-                "by production traffic, they are what the calibrated intervals should hold.")
+    items = data.held_out["item_id"].unique()
+    human = data.scores.loc[data.scores["rater_kind"] == "human", "item_id"].unique()
+    both = len(set(items) & set(human))
+    also = f" {amount(both)} of these items are among those whose judgments were used above." if both else ""
+    return Said(f"## What all judgments say\n\nA file with judgments of {counted(len(items), 'item')} was kept aside: "
+                f"nothing above has read it.{also} Weighted by production traffic, it is what the calibrated intervals "
+                "should hold.")
 
 
 def held_out(comparison: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:

@@ -53,16 +53,17 @@ def people(rows: pd.DataFrame, plan: Plan) -> GT:
 
 def elimination(table: pd.DataFrame) -> GT:
     """Who fell at which step and why, from `elimination.elimination`; steps at which nobody fell share a row."""
-    rows, idle = [], []
+    rows, idle, fallen = [], [], False
     for number, row in enumerate(table.itertuples(), start=1):
         last = number == len(table)
         if not row.candidate:
             idle.append(row.step)
         if idle and (row.candidate or last):
             left = row.remaining if last and not row.candidate else ""
-            rows.append([", ".join(idle), "nobody fell", "", "", left])
+            rows.append([", ".join(idle), f"nobody {'else ' if fallen else ''}fell", "", "", left])
             idle = []
         if row.candidate:
+            fallen = True
             rows.append([row.step, row.candidate, row.outcome, row.reason, row.remaining if last else ""])
     return grid([("step", NAME), ("fell here", NAME), ("", TEXT), ("why", TEXT), ("remain", TEXT)], rows,
                 title="From all candidates to those that may replace the incumbent",

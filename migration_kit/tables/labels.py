@@ -33,5 +33,5 @@ def assurance(found: NextLabels) -> GT:
                           *(chance(of[size]) if size in of.index else DASH for size in sizes)])
     heads = [("candidate", NAME), ("now", TEXT), ("items are", TEXT), *((f"{size}", NUMBER) for size in sizes)]
     return grid(heads, cells, title="Probability of a verdict after so many further items",
-                note="Simulated from labels and metric verdicts alone. What requirements and live requests leave open, "
-                     "labels do not settle.")
+                note="Simulated from labels and metric verdicts alone. What requirements leave open, labels do not "
+                     "settle.")

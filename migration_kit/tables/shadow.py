@@ -8,6 +8,9 @@ from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid
 from migration_kit.transport import seen_part
 from migration_kit.wording import DASH, amount, chance, level, share, signed_number, unit_of
 
+BY_SLICE = (" The margin is the slice margin. Every slice has a gap of its own, drawn towards 0 the more the fewer "
+            "were judged there, so slices need not average to the total.")
+
 
 def transport(gaps: pd.DataFrame, plan: Plan, *, by_slice: bool = False) -> GT:
     """Gap and live contrast of every candidate and criterion, in total or by slice; from `transport_gap`."""
@@ -32,7 +35,19 @@ def transport(gaps: pd.DataFrame, plan: Plan, *, by_slice: bool = False) -> GT:
     return grid(columns, cells, title=title, groups=groups,
                 note="Gap: shown live minus promised, drawn towards 0 by what the plan expects of it. Live contrast: "
                      f"both sources joined; it decides{' there' if any(parts.values()) else ''}."
-                     f"{' The margin is the slice margin.' if by_slice else ''}")
+                     f"{BY_SLICE if by_slice else ''}")
+
+
+def scales(table: pd.DataFrame, plan: Plan) -> GT:
+    """Probability that each gate holds had the plan expected another gap; from `transport_scales.other_scales`."""
+    heads = {0.5: "half", 1.0: "as planned", 2.0: "twice", float("inf"): "live alone"}
+    wide = table.pivot_table(index=["criterion", "model"], columns="factor", values="probability", sort=False)
+    cells = [[model, *(chance(row[factor]) for factor in heads)] for (_, model), row in wide.iterrows()]
+    return grid([("candidate", NAME), *((head, NUMBER) for head in heads.values())], cells,
+                title="The loss is smaller than the margin, had the plan expected another gap",
+                groups=[name for name, _ in wide.index],
+                note=f"As planned: a standard deviation of {100 * plan.transport_scale:g}% of what a scale can show. "
+                     "Live alone: as if the test set promised nothing.")
 
 
 def anchors(drift: pd.DataFrame, plan: Plan) -> GT:

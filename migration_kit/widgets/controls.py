@@ -15,16 +15,18 @@ MOST_SLICES = 12
 OTHERS = "all others"
 MOST_LABELS, LABEL_STEP = 800, 25
 RATIO_REACH = 2
+MORE, RATIO = "more labelled items", "wrong switch : wrong stay"
 WIDE = {"description_width": "16em"}
 LAYOUT = {"width": "100%", "max_width": "48em"}
 
 
 class Control(NamedTuple):
-    """A slider, the plan's own value, and the factor from that to what the slider shows."""
+    """A slider, the plan's own value, the factor from that to what the slider shows, and the unit of that."""
 
     slider: ipw.Widget
     own: float
     factor: float = 1.0
+    unit: str = ""
 
     @property
     def value(self) -> float:
@@ -58,7 +60,7 @@ def make_controls(known: Stored) -> Groups:
         "stakeholders": {name: _weight(value, f"weight of {name}") for name, value in own.stakeholders.items()},
         "costs": {"ratio": _ratio(own.cost_ratio)},
         "more": {"labels": Control(ipw.IntSlider(
-            value=0, min=0, max=MOST_LABELS, step=LABEL_STEP, description="more labelled items", style=WIDE,
+            value=0, min=0, max=MOST_LABELS, step=LABEL_STEP, description=MORE, tooltip=MORE, style=WIDE,
             layout=LAYOUT), 0)},
     }
     return groups
@@ -92,11 +94,11 @@ def _margin(spec: CriterionSpec, value: float, label: str) -> Control:
         most = min(most, 0.9 * (spec.levels[-1] - spec.levels[0]))
     told = f"{label}, {unit.contrast_axis}"
     return Control(_slider(value * unit.scale, step, most * unit.scale, step, told,
-                           digits=max(0, -math.floor(math.log10(step)))), value, unit.scale)
+                           digits=max(0, -math.floor(math.log10(step)))), value, unit.scale, unit.contrast_axis)
 
 
 def _assurance(value: float, label: str) -> Control:
-    return Control(_slider(100 * value, 50, 99.9, 0.1, label, digits=1), value, 100)
+    return Control(_slider(100 * value, 50, 99.9, 0.1, label, digits=1), value, 100, "%")
 
 
 def _weight(value: float, label: str) -> Control:
@@ -107,9 +109,9 @@ def _ratio(value: float | None) -> Control:
     own = 1.0 if value is None else value
     reach = max(RATIO_REACH, math.ceil(abs(math.log10(own))))
     return Control(ipw.FloatLogSlider(
-        value=own, base=10, min=-reach, max=reach, step=0.01, description="wrong switch : wrong stay",
-        tooltip="what a wrong switch costs for each unit that a wrong stay costs", readout_format=".2f",
-        style=WIDE, layout=LAYOUT), own)
+        value=own, base=10, min=-reach, max=reach, step=0.01, description=RATIO,
+        tooltip=f"{RATIO}, what a wrong switch costs for each unit that a wrong stay costs", readout_format=".2f",
+        style=WIDE, layout=LAYOUT), own, unit="to 1")
 
 
 def _shares(own: Mapping[str, float]) -> dict[str, Control]:
@@ -118,7 +120,7 @@ def _shares(own: Mapping[str, float]) -> dict[str, Control]:
     parts = {name: own[name] for name in (names if len(names) <= MOST_SLICES else names[: MOST_SLICES - 1])}
     if len(parts) < len(names):
         parts[OTHERS] = sum(share for name, share in own.items() if name not in parts)
-    return {name: Control(_slider(100 * share, 0, 100, 0.5, f"share of {name}, %", digits=1), share, 100)
+    return {name: Control(_slider(100 * share, 0, 100, 0.5, f"share of {name}, %", digits=1), share, 100, "%")
             for name, share in parts.items()} if len(names) > 1 else {}
 
 

@@ -125,12 +125,13 @@ def stored(
     joined = set(zip(totals["criterion"], totals["model"], strict=True)) if len(totals) else set()
     drawn, parts, alone, labelled = {}, {}, {}, {}
     for spec in (c for c in plan.criteria if c.id in deltas):
+        values = {name: one.transpose("model", "sample", "slice") for name, one in deltas[spec.id].items()}
         for model in plan.candidates:
             key, mine = (spec.id, model), features[spec.id]
             both = spec.role == "gate" and misfits(model, spec.id, checks)
             drawn[key] = gate_draws(deltas[spec.id], model, spec, misfits=both)
-            parts[key] = [one.sel(model=model).isel(slice=slice(1, None)).to_numpy()
-                          for one in deltas[spec.id].values()][: len(drawn[key].totals)]
+            at = values["calibrated"]["model"].to_numpy().tolist().index(model)
+            parts[key] = [one.to_numpy()[at, :, 1:] for one in values.values()][: len(drawn[key].totals)]
             labelled[key] = judged_both(mine, model)
             if key in joined:
                 alone[key] = gate_draws(offline[spec.id], model, spec, misfits=False)

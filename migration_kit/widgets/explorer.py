@@ -7,6 +7,7 @@ import ipywidgets as ipw
 from migration_kit.estimands import TOTAL
 from migration_kit.widgets.controls import Groups, make_controls, read_controls
 from migration_kit.widgets.explore import Explored, Stored, explore, forest
+from migration_kit.widgets.keyboard import STATUS, keyboard_box
 from migration_kit.widgets.settings import plan_yaml
 from migration_kit.widgets.view import candidates_html, forest_html, verdict_html, weighing_html
 
@@ -23,16 +24,11 @@ ABOUT = {
 TWIN = ("Requirements and checks stand as the run found them. Without these controls, the figures of contrasts against "
         "the margin and, in the report, the section “What would change the answer” say the same for one change at a "
         "time.")
-# A region that screen readers announce must be there before its text changes, so the box that stays is marked too.
-ANNOUNCE = ("this.closest('.mk-explorer').querySelectorAll('.mk-status .widget-html-content')"
-            ".forEach(e=>e.setAttribute('aria-live','polite'))")
 COPY = ("const t=this.closest('.mk-explorer').querySelector('textarea');t.focus();t.select();"
         "const d=()=>{const s=this.textContent;this.textContent='Copied';setTimeout(()=>{this.textContent=s},2000)};"
         "navigator.clipboard&&navigator.clipboard.writeText?navigator.clipboard.writeText(t.value).then(d,"
         "()=>{document.execCommand('copy')&&d()}):document.execCommand('copy')&&d()")
 STYLE = """<style>
-@keyframes mk-here {from {opacity: .99} to {opacity: 1}}
-.mk-explorer .mk-here {animation: mk-here 1ms}
 .mk-explorer .widget-html-content {line-height: 1.45; white-space: normal}
 .mk-verdict {padding: .5em .8em; border-left: .4em solid #767676; background: var(--jp-layout-color2, #eee)}
 .mk-verdict strong {text-transform: uppercase; margin-right: .6em}
@@ -96,7 +92,7 @@ def decision_explorer(known: Stored) -> Explorer | ipw.HTML:
     where = ipw.Dropdown(options=[(WHOLE, TOTAL), *((name, name) for name in slices if len(slices) > 1)],
                          description="shown for")
     shown = {name: ipw.HTML() for name in ("verdict", "forest", "candidates", "weighing")}
-    shown["verdict"].add_class("mk-status")
+    shown["verdict"].add_class(STATUS)
     shown["yaml"] = ipw.Textarea(description="plan YAML", rows=8, layout={"width": "100%", "max_width": "56em"})
     reset = ipw.Button(description="Back to the plan", tooltip="Move every control back to what the plan says")
 
@@ -133,11 +129,12 @@ def _box(groups: Groups, criterion: ipw.Dropdown, where: ipw.Dropdown, shown: di
         if sliders:
             about = [ipw.HTML(f'<p class="mk-note">{ABOUT[title]}</p>')] if title in ABOUT else []
             tabs[title] = ipw.VBox([*sliders, *about])
-    copy = ipw.HTML(f'<button type="button" class="jupyter-button lm-Widget mk-here" onclick="{COPY}" '
-                    f'onanimationstart="{ANNOUNCE}">Copy as plan YAML</button>')
-    box = ipw.VBox([
+    copy = ipw.HTML(f'<button type="button" class="jupyter-button lm-Widget" onclick="{COPY}">'
+                    "Copy as plan YAML</button>")
+    box = keyboard_box(
         ipw.HTML(STYLE), ipw.Tab(children=list(tabs.values()), titles=list(tabs)), shown["verdict"],
         ipw.HBox([criterion, where], layout={"flex_flow": "row wrap"}), shown["forest"], shown["candidates"],
-        shown["weighing"], ipw.HBox([reset, copy]), shown["yaml"], ipw.HTML(f'<p class="mk-note">{TWIN}</p>')])
+        shown["weighing"], ipw.HBox([reset, copy]), shown["yaml"], ipw.HTML(f'<p class="mk-note">{TWIN}</p>'),
+        units={one.slider.tooltip: one.unit for group in groups.values() for one in group.values()})
     box.add_class("mk-explorer")
     return box

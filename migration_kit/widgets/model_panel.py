@@ -10,14 +10,16 @@ from migration_kit import figures
 from migration_kit.data import EvalData
 from migration_kit.inference import Compiled
 from migration_kit.plan import Plan
+from migration_kit.widgets.keyboard import STATUS, keyboard_box
 from migration_kit.widgets.progress import attended, waiting
 from migration_kit.widgets.refit import Refit, refit
 from migration_kit.wording import fixed, unit_of
 
 REACH = 2
-COST = ("A refit samples again with few draws, in seconds: priors and labels are data of the model that was compiled "
-        "above. Only if leaving out metrics changes which effects the model has is a new one compiled, which takes "
-        "about ten seconds more. It is for looking only: nothing of it is saved, and no verdict rests on it.")
+COST = ("A refit samples again with few draws, in seconds, so ends of intervals vary a little by chance. Priors and "
+        "labels are data of the model that was compiled above. Only if leaving out metrics changes which effects the "
+        "model has is a new one compiled, once, which takes some ten seconds more. It is for looking only: nothing of "
+        "it is saved, and no verdict rests on it.")
 TWIN = "Without these controls, the figures of priors and labels above show the same for the priors as they are."
 
 
@@ -67,11 +69,15 @@ def model_panel(
     wide = {"description_width": "9em"}
     criterion = ipw.Dropdown(options=list(tables), description="criterion", style=wide)
     prior_scale = ipw.FloatLogSlider(value=1.0, base=2, min=-REACH, max=REACH, step=0.1, description="width of priors",
-                                     tooltip="factor on the scale of every prior; 1 is the run's own",
+                                     tooltip="width of priors, a factor on the scale of each; 1 is the run's own",
                                      readout_format=".2f", style=wide)
     metrics = ipw.SelectMultiple(description="metrics", style=wide, rows=4)
     fit = ipw.Button(description="Fit again", button_style="primary")
     status, shown = ipw.HTML(), ipw.HTML()
+    known = compiled
+
+    def doing(what: str) -> None:
+        status.value = _status(f"{escape(what)} {waiting()}")
 
     def choose(_: object = None) -> None:
         metrics.options = plan.criterion(criterion.value).metrics
@@ -82,13 +88,15 @@ def model_panel(
         shown.value = _figure(tables[criterion.value], plan, criterion.value) if attended() else ""
 
     def again(_: object = None) -> None:
+        nonlocal known
         if not metrics.value:
             status.value = _status("Choose at least one metric.")
             return
-        fit.disabled, status.value = True, _status(f"fitting {escape(criterion.value)} {waiting()}")
+        fit.disabled = True
         try:
             found = refit(data, plan, criterion.value, metrics=metrics.value, prior_scale=prior_scale.value,
-                          compiled=compiled)
+                          compiled=known, tell=doing)
+            known = found.compiled
             shown.value = _figure(found.table, plan, criterion.value) + _moved(
                 tables[criterion.value], found.table, plan, criterion.value)
             status.value = _status(_told(found, prior_scale.value))
@@ -100,8 +108,11 @@ def model_panel(
     criterion.observe(choose, names="value")
     fit.on_click(again)
     choose()
-    box = ipw.VBox([ipw.HBox([criterion, prior_scale], layout={"flex_flow": "row wrap"}), metrics,
-                    ipw.HBox([fit, status]), shown, ipw.HTML(f"<p>{COST} {TWIN}</p>")])
+    status.add_class(STATUS)
+    box = keyboard_box(ipw.HBox([criterion, prior_scale], layout={"flex_flow": "row wrap"}), metrics,
+                       ipw.HBox([fit, status]), shown, ipw.HTML(f"<p>{COST} {TWIN}</p>"),
+                       units={prior_scale.tooltip: "times"})
+    box.add_class("mk-model-panel")
     return ModelPanel(box, criterion, prior_scale, metrics, fit, status, shown)
 
 

@@ -11,12 +11,13 @@ from migration_kit.label_files import NEXT
 from migration_kit.pipeline import run_pipeline
 
 MORE_ITEMS = 12
+TIMES = 3
 MODELS = ("old", "new", "small")
 
 
 def write_case(root: Path) -> None:
     """Write notebooks, a migration, its fast run and outputs to label; names as those of the demo."""
-    notebooks, data, run = root / "notebooks", root / "data" / "sentiment", root / "runs" / "sentiment"
+    notebooks, data, run = root / "notebooks", root / "data" / "practice", root / "runs" / "practice"
     notebooks.mkdir()
     data.mkdir(parents=True)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
@@ -30,12 +31,16 @@ def write_case(root: Path) -> None:
 
 
 def write_texts(folder: Path) -> Path:
-    """The tiny migration with a text for every item and output, and items that nobody judged yet."""
+    """The tiny migration three times over, with a text for every item and output, and items that nobody judged yet."""
     plan = write_tiny(folder)
-    items, scores = pd.read_csv(folder / "items.csv"), pd.read_csv(folder / "scores.csv")
-    twins = {name: f"r{name[1:]}" for name in items["item_id"]}
-    more = scores[scores["rater_kind"] != "human"].assign(item_id=lambda rows: rows["item_id"].map(twins))
-    items = pd.concat([items, items.assign(item_id=items["item_id"].map(twins))], ignore_index=True)
+    first, said = pd.read_csv(folder / "items.csv"), pd.read_csv(folder / "scores.csv")
+    twins = {name: f"r{name[1:]}" for name in first["item_id"]}
+    more = said[said["rater_kind"] != "human"].assign(item_id=lambda rows: rows["item_id"].map(twins))
+    items, scores = (pd.concat([rows.assign(item_id=rows["item_id"] + "abc"[time]) for time in range(TIMES)])
+                     for rows in (first, said))
+    # So many labels that probabilities decide; and the candidate so little better that the margin does.
+    scores.loc[scores["item_id"].isin(["q06a", "q06b"]) & (scores["model"] == MODELS[0]), "value"] = 1
+    items = pd.concat([items, first.assign(item_id=first["item_id"].map(twins))], ignore_index=True)
     items = items.assign(text=[f"Question {number}: where is my parcel?" for number in range(len(items))])
     items.to_csv(folder / "items.csv", index=False)
     pd.concat([scores, more]).to_csv(folder / "scores.csv", index=False)

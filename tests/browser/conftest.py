@@ -30,10 +30,9 @@ SERIOUS = ("serious", "critical")
 # Refused by the browser itself: a handler for every request of JupyterLab keeps its kernels from connecting.
 NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 START_SECONDS = 120
-# What JupyterLab would otherwise ask or leave out of the page: news, updates, cells out of sight.
+# What JupyterLab would otherwise ask: about news and updates.
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
-    "notebook-extension/tracker": {"windowingMode": "none"},
 }
 
 
@@ -59,7 +58,7 @@ class Lab:
     Attributes
     ----------
     root : Path
-        Its root folder, with `notebooks`, `data/sentiment` and `runs/sentiment`.
+        Its root folder, with `notebooks`, `data/practice` and `runs/practice`.
     url, token : str
     """
 
@@ -88,7 +87,7 @@ def workplace(tmp_path_factory) -> Path:
 def site(request) -> Path:
     """The folder of a rendered run: the one named by MIGRATION_KIT_RUN, else the small one."""
     given = os.environ.get(GIVEN)
-    folder = Path(given).resolve() if given else request.getfixturevalue("workplace") / "runs" / "sentiment"
+    folder = Path(given).resolve() if given else request.getfixturevalue("workplace") / "runs" / "practice"
     missing = [name for name in page_names() if not (folder / name).is_file()]
     assert not missing, f"{folder} lacks {', '.join(missing)}"
     return folder

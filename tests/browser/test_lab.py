@@ -16,6 +16,7 @@ from .conftest import START_SECONDS, Lab
 SECONDS = 1000
 RUN_SECONDS = 180
 LABELLED = 5
+MOST_TABS = 12
 RATER = "ann"
 COUNTS = """() => {
   const shown = [...document.querySelectorAll('.jp-CodeCell')]
@@ -65,7 +66,7 @@ def run_all(page: Page, lab: Lab, stage: str) -> None:
     assert not page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
     assert not page.get_by_text("Error displaying widget").count()
     assert not page.get_by_text("Loading widget").count()
-    text = page.locator(".jp-Notebook").last.inner_text()
+    text = page.locator(".jp-Notebook").last.text_content()
     assert f"{stage} finished in" in text
 
 
@@ -84,7 +85,7 @@ def wait_for_last(page: Page) -> None:
 
 def answers(lab: Lab) -> list[dict]:
     """What the rater has said, as it lies on disk."""
-    path = answers_path(lab.root / "runs" / "sentiment" / NEXT, RATER)
+    path = answers_path(lab.root / "runs" / "practice" / NEXT, RATER)
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as lines:
@@ -106,7 +107,23 @@ def begin(page: Page) -> Locator:
     return sheet
 
 
-@pytest.mark.parametrize("stage", ["01_baseline", "03_calibration", "04_validation"])
+def away_and_back(page: Page, part: Locator) -> None:
+    """Scroll a part of the notebook out of sight, which JupyterLab then leaves out of the picture, and back."""
+    for cell in (page.locator(".jp-Notebook .jp-Cell").first, page.locator(".jp-Notebook .jp-Cell").last, part):
+        cell.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+
+
+def tab_to(page: Page, part: Locator) -> None:
+    """Go on with the Tab key until a part has the keyboard."""
+    for _ in range(MOST_TABS):
+        if part.evaluate("part => part === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{part} is not reached with the Tab key")
+
+
+@pytest.mark.parametrize("stage", ["01_baseline", "04_validation"])
 def test_a_notebook_runs_from_top_to_bottom(page, lab, picture, stage):
     open_notebook(page, lab, stage)
     run_all(page, lab, stage)
@@ -126,6 +143,8 @@ def test_outputs_are_labelled_by_keyboard_and_a_restart_loses_nothing(page, lab,
     picture(page, "lab-sheet")
     assert not faults(page, ".mk-sheet")
     assert page.locator(".jp-Notebook .jp-Cell").count() == cells, "a key of the sheet was a command of JupyterLab"
+    away_and_back(page, sheet)
+    place(sheet, LABELLED + 1)
     choose(page, "Kernel", "Restart Kernel and Run All Cells…")
     page.locator(".jp-Dialog").get_by_role("button", name="Confirm Kernel Restart").click()
     page.locator(".mk-sheet").get_by_text("Your name").wait_for(timeout=RUN_SECONDS * SECONDS)
@@ -136,27 +155,69 @@ def test_outputs_are_labelled_by_keyboard_and_a_restart_loses_nothing(page, lab,
     assert [row["value"] for row in answers(lab)] == list("101101")
 
 
-def test_the_explorer_follows_the_margin(page, lab, picture):
+def test_a_refit_by_keyboard_says_what_it_does(page, lab, picture, faults):
+    open_notebook(page, lab, "03_calibration")
+    run_all(page, lab, "03_calibration")
+    picture(page, "lab-03_calibration")
+    panel = page.locator(".mk-model-panel")
+    panel.scroll_into_view_if_needed()
+    width = panel.get_by_role("slider", name="width of priors")
+    width.focus()
+    page.keyboard.press("ArrowRight")
+    assert width.get_attribute("aria-valuetext") == "1.07 times"
+    again = panel.get_by_role("button", name="Fit again")
+    tab_to(page, again)
+    page.keyboard.press("Enter")
+    panel.get_by_text("fitting correct").wait_for()
+    assert again.is_disabled() and panel.get_by_role("progressbar", name="at work").is_visible()
+    panel.get_by_text("Fitted with priors 1.07 times as wide").wait_for()
+    page.wait_for_timeout(500)
+    assert again.evaluate("button => button === document.activeElement && !button.disabled")
+    assert not faults(page, ".mk-model-panel")
+    page.locator(".mk-explorer").scroll_into_view_if_needed()
+    assert not faults(page, ".mk-explorer")
+
+
+def test_the_explorer_moves_the_verdict_by_keyboard(page, lab, picture, faults):
     open_notebook(page, lab, "05_report")
     run_all(page, lab, "05_report")
     explorer = page.locator(".mk-explorer").first
     explorer.scroll_into_view_if_needed()
     verdict = explorer.locator(".mk-verdict")
-    before = verdict.inner_text()
-    assert "These are the settings of the plan." in before
-    decision = json.loads((lab.root / "runs" / "sentiment" / "decision.json").read_text("utf-8"))
-    assert before.lower().startswith(decision["verdict"])
-    handle = explorer.locator("[role=slider]:visible").first
-    handle.focus()
-    # The small run is held at its verdict by a check, so the settings are what is sure to move.
-    settings = explorer.locator("textarea")
-    for key in ("End", "Home"):
-        was = settings.input_value()
-        page.keyboard.press(key)
-        page.wait_for_function("([at, was]) => document.querySelector(at).value !== was",
-                               arg=[".mk-explorer textarea", was], timeout=10 * SECONDS)
-        assert "These are the settings of the plan." not in verdict.inner_text()
+    explorer.get_by_text("These are the settings of the plan.").wait_for(timeout=10 * SECONDS)
+    before, cells = verdict.inner_text(), page.locator(".jp-Notebook .jp-Cell").count()
+    decision = json.loads((lab.root / "runs" / "practice" / "decision.json").read_text("utf-8"))
+    assert before.lower().startswith(decision["verdict"]) and decision["verdict"] == "switch"
+
+    def word(expected: str) -> None:
+        explorer.locator(f".mk-verdict.mk-{expected}").wait_for(timeout=10 * SECONDS)
+
+    margin = explorer.get_by_role("slider", name="margin on correct, points")
+    assert margin.get_attribute("aria-valuetext") == "5.0 points"
+    explorer.get_by_role("tab").first.focus()
+    tab_to(page, margin)
+    page.keyboard.press("Home")
+    word("collect")
+    assert "By the plan as it is: switch to new." in verdict.inner_text()
     picture(page, "lab-explorer")
-    explorer.get_by_role("button", name="Back to the plan").click()
+    away_and_back(page, explorer)
+    word("collect")
+    assert margin.get_attribute("aria-valuetext") == "0.1 points"
+    page.keyboard.press("a")
+    page.keyboard.press("End")
+    word("switch")
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells, "a key of the explorer was a command of JupyterLab"
+    reset = explorer.get_by_role("button", name="Back to the plan")
+    tab_to(page, reset)
+    page.keyboard.press("Enter")
     explorer.get_by_text("These are the settings of the plan.").wait_for(timeout=10 * SECONDS)
     assert verdict.inner_text() == before
+    for tab in explorer.get_by_role("tab").all():
+        tab.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(300)
+        assert not faults(page, ".mk-explorer")
+        if tab.inner_text() == "Assurance":
+            tab_to(page, explorer.get_by_role("slider", name="assurance of all gates, %"))
+            page.keyboard.press("End")
+            word("collect")
