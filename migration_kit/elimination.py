@@ -11,7 +11,7 @@ from migration_kit.wording import asked, at_least, chance, listed, unit_of, unkn
 
 ELIMINATION_COLUMNS = ("step", "candidate", "outcome", "reason", "remaining")
 OUT, OPEN = "ruled out", "not shown"
-FACTS, CHECKS, TOGETHER, SLICES, LIVE = ("facts", "checks that block", "all gates together", "every slice",
+FACTS, CHECKS, TOGETHER, SLICES, LIVE = ("facts", "checks that block", "all gates together", "slice margins",
                                          "live requests")
 
 

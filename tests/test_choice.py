@@ -108,6 +108,8 @@ def test_every_concern_gets_its_number():
     said = told(story.stakeholders(rows, decision, plan))
     assert "other on correct in south: +3.0 points (−7.0 to +13.0); the probability of losing no more than" in said
     assert "new on correct" not in said and "Signs the decision." in said and EVIL in said
+    assert ", and live" in text_of(tables.stakeholders(rows.assign(live=True), plan))
+    assert ", and live" not in text_of(tables.stakeholders(rows.assign(live=False), plan))
     assert EVIL in text_of(tables.stakeholders(rows, plan)) and EVIL in text_of(tables.utilities(decision, plan))
     assert "\\<img" in story.stakeholders(rows, decision, plan)
     utilities = told(story.utilities(decision, plan))

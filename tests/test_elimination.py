@@ -41,8 +41,8 @@ def test_every_candidate_falls_where_its_verdict_comes_from():
     required = asked(made[0], other_format="fail")
     table, found = walked(made, requirements=required)
     assert fell(table) == {"other": ("requirement format", "ruled out"), "fourth": ("gate correct", "ruled out"),
-                           "fifth": ("gate correct", "not shown"), "sixth": ("every slice", "ruled out")}
-    assert table["step"].drop_duplicates().tolist() == ["facts", "requirement format", "gate correct", "every slice"]
+                           "fifth": ("gate correct", "not shown"), "sixth": ("slice margins", "ruled out")}
+    assert table["step"].drop_duplicates().tolist() == ["facts", "requirement format", "gate correct", "slice margins"]
     assert table["remaining"].iloc[0] == "new, other, fourth, fifth and sixth"
     assert table["remaining"].iloc[-1] == "new" and found["candidate"] == "new"
     told = table.set_index("candidate")["reason"]

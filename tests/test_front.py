@@ -31,6 +31,7 @@ from migration_kit.ramp import RampAction
 from migration_kit.ramp_limits import rollback_conditions
 from migration_kit.story import front, risks
 from migration_kit.transport import HOLDS_LIVE
+from migration_kit.wording import unit_of
 
 PACKAGE = Path(__file__).parents[1] / "migration_kit"
 RATES = pd.DataFrame({"mean": [0.7], "sd": [0.45], "answered": [1.0], "users": [500]}, index=["resolved"])
@@ -304,3 +305,16 @@ def test_sections_that_sentences_lead_to_are_in_the_report():
     headings = {line.removeprefix("## ") for cell in cells if cell.cell_type == "markdown"
                 for line in cell.source.splitlines() if line.startswith("## ")}
     assert named and named <= headings
+
+
+def test_page_one_says_how_much_better_and_what_happens_if_nobody_decides():
+    plan, decision = case([0.02], retires="2027-06-30")
+    gate = decision["candidates"]["new"]["gates"]["correct"]
+    said = told(story.front.sure(decision, estimates(plan), counts(plan), NO_GAPS, plan))
+    size = unit_of(plan.gates[0]).size(gate["mean"])
+    assert f"new is expected to be {size} better on correct (" in said
+    after = told(story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan))
+    assert "Switching to new would then have the smallest expected loss." in after
+    plan, decision = case([0.02])
+    assert "expected loss" not in story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan)
+    assert "(the gate of this plan: a loss beyond 3 points is not accepted)" in told(story.question(plan))

@@ -56,9 +56,16 @@ def question(plan: Plan) -> Said:
     source = f" The data: {safe(plan.data.source)}." if plan.data.source else ""
     return Said(
         f"May {candidates} replace **{safe(plan.incumbent)}**, the incumbent, without losing more than the margin on "
-        f"{gates}? {owner} decides{due}; without evidence the answer is to {plan.decision.default} the incumbent."
+        f"{gates}{_gate_means(plan)}? {owner} decides{due}; without evidence the answer is to {plan.decision.default} "
+        "the incumbent."
         f"{leaves}{affected} The design is a paired non-inferiority comparison: all models answer the same items."
         f"{source}")
+
+
+def _gate_means(plan: Plan) -> str:
+    """Say in brackets what a gate is, by the margins of this plan."""
+    sizes = listed([unit_of(gate).size(gate.margin) for gate in plan.gates])
+    return f" (the gate{'s' * (len(plan.gates) > 1)} of this plan: a loss beyond {sizes} is not accepted)"
 
 
 def margins(plan: Plan, manifest: dict, changes: list[str]) -> Said:

@@ -20,6 +20,7 @@ from migration_kit.wording import (
     at_least,
     chance,
     counted,
+    level,
     listed,
     minus,
     safe,
@@ -61,6 +62,8 @@ def sure(decision: dict, estimates: pd.DataFrame, counts: pd.DataFrame, gaps: pd
     if not told[1:]:
         told.append("- Every candidate is ruled out: it fails a requirement, or a loss beyond a margin is shown with a "
                     f"probability of {wanted} or more.")
+    if chosen:
+        told.append(f"- {_expected(decision['candidates'][chosen], chosen, plan)}")
     if chosen and (other := _others(estimates, chosen, plan)):
         told.append(f"- {other}")
     gates = counts[counts["criterion"].isin([gate.id for gate in plan.gates])]
@@ -125,16 +128,20 @@ def next_steps(
         if watch:
             told.append(f"- Watch {listed(watch)}: there a loss within the slice margin is less sure than "
                         f"{asked(plan.decision.assurance)}.")
-    told += [f"- {text}" for text in [_undecided(plan)] if text and not decision.get("forced")]
+    if not decision.get("forced"):
+        told.append(f"- {_undecided(decision, plan)}")
     return Said("\n".join(told))
 
 
-def _undecided(plan: Plan) -> str:
+def _undecided(decision: dict, plan: Plan) -> str:
     """What happens when nobody decides."""
     due, retires, incumbent = plan.decision.due, plan.models.incumbent.retires, safe(plan.incumbent)
     until = (f" until it retires on {retires}; after that neither staying nor the way back to it is an option"
              if retires else "")
-    return f"If nobody decides{f' by {due}' if due else ''}, {incumbent} stays{until}."
+    best = decision["cheapest"]
+    then = (f" Switching to {safe(best)} would then have the smallest expected loss."
+            if retires and best and best != plan.incumbent else "")
+    return f"If nobody decides{f' by {due}' if due else ''}, {incumbent} stays{until}.{then}"
 
 
 def must_sign(plan: Plan) -> Said:
@@ -146,6 +153,18 @@ def must_sign(plan: Plan) -> Said:
     by = f" by {due}" if due else ""
     return Said(f"### Who must sign\n\n- {listed(roles)}{by}: no further step before they have; "
                 f"{section('Run and sign-off')} at the end has the form.")
+
+
+def _expected(one: dict, chosen: str, plan: Plan) -> str:
+    """How much better or worse the candidate is expected to be on every gate."""
+    parts = []
+    for gate in plan.gates:
+        unit, found = unit_of(gate), one["gates"][gate.id]
+        word = "better" if found["mean"] > 0 else "worse"
+        parts.append(f"{unit.size(found['mean'])} {word} on {safe(gate.id)} "
+                     f"({unit.span(found['lower'], found['upper'])})")
+    return (f"Against {safe(plan.incumbent)}, {safe(chosen)} is expected to be {listed(parts)}; in brackets "
+            f"{level(plan.sampling.interval)}s.")
 
 
 def _others(estimates: pd.DataFrame, chosen: str, plan: Plan) -> str:

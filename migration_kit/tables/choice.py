@@ -79,11 +79,13 @@ def stakeholders(answers: pd.DataFrame, plan: Plan) -> GT:
         cells.append([row.candidate, row.criterion, "all traffic" if row.slice == TOTAL else row.slice,
                       unit.change(row.mean, unit=True), unit.span(row.lower, row.upper),
                       DASH if unknown(row.margin) else unit.size(row.margin), chance(row.probability),
-                      amount(row.n_labels)])
+                      f"{amount(row.n_labels)}{', and live' if row.live else ''}"])
         groups.append(f"{row.stakeholder}: {row.concern}")
     return grid([("candidate", NAME), ("criterion", TEXT), ("where", TEXT), ("contrast", NUMBER),
                  (level(plan.sampling.interval), TEXT), ("margin", NUMBER), ("loss smaller than margin", NUMBER),
-                 ("labels", NUMBER)], cells, title="Whose concern is answered by which number", groups=groups)
+                 ("labels", NUMBER)], cells,
+                title="Whose concern is answered by which number", groups=groups,
+                note="Labels of the candidate in the test set; and live: judged live outputs are joined with them.")
 
 
 def utilities(decision: dict, plan: Plan) -> GT:
