@@ -264,6 +264,10 @@ class Unit:
         # A margin stands as the plan writes it; what was computed keeps its digits.
         return self._named(plain if math.isclose(abs(value), float(plain), rel_tol=1e-9) else text)
 
+    def versus(self, value: float) -> str:
+        """Return a contrast in words: "2.1 points better", "0.5 seconds worse"."""
+        return DASH if unknown(value) else f"{self.size(value)} {'better' if value > 0 else 'worse'}"
+
     def span(self, lower: float, upper: float) -> str:
         """Return the ends of an interval of contrasts: "−0.4 to +4.6"."""
         return DASH if unknown(lower) or unknown(upper) else f"{self.change(lower)} to {self.change(upper)}"

@@ -106,7 +106,7 @@ def test_every_concern_gets_its_number():
     plan, decision = case([0.02, 0.03], people_=CONCERN)
     rows = answers(plan, decision, estimates())
     said = told(story.stakeholders(rows, decision, plan))
-    assert "other on correct in south: +3.0 points (−7.0 to +13.0); the probability of losing no more than" in said
+    assert "other on correct in south: 3 points better (−7.0 to +13.0); the probability of losing no more than" in said
     assert "new on correct" not in said and "Signs the decision." in said and EVIL in said
     assert ", and live" in text_of(tables.stakeholders(rows.assign(live=True), plan))
     assert ", and live" not in text_of(tables.stakeholders(rows.assign(live=False), plan))

@@ -160,7 +160,7 @@ def test_numbers_stand_in_the_unit_of_the_scale(scaled):
              "pairwise": "net win rate, contrast in points net"}.get(kind, "share at 4 or above, contrast in points")
     assert any(row[0].startswith(f"correct: {title}") for row in found)
     methods = cells(tables.methods(rows, plan, criterion, features))
-    assert [shown] == [row[1] for row in methods if row[0] == "calibrated (decides)"]
+    assert [shown] == [row[1] for row in methods if row[0] == "calibrated"]
 
 
 def test_a_table_holds_no_percent_where_quality_is_no_rate(scaled):

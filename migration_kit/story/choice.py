@@ -183,7 +183,7 @@ def _answer(row: pd.Series, plan: Plan) -> str:
     who = f"{safe(row['candidate'])} on {safe(row['criterion'])}{where}"
     if unknown(row["mean"]):
         return f"{who}: nobody has judged it, so nothing is known."
-    told = f"{who}: {unit.change(row['mean'], unit=True)} ({unit.span(row['lower'], row['upper'])})"
+    told = f"{who}: {unit.versus(row['mean'])} ({unit.span(row['lower'], row['upper'])})"
     if not unknown(row["probability"]):
         told += f"; the probability of losing no more than {unit.size(row['margin'])} is {chance(row['probability'])}"
     few = "; no label stands behind it, so it is a guess" if not row["n_labels"] and not row["live"] else ""

@@ -160,8 +160,7 @@ def _expected(one: dict, chosen: str, plan: Plan) -> str:
     parts = []
     for gate in plan.gates:
         unit, found = unit_of(gate), one["gates"][gate.id]
-        word = "better" if found["mean"] > 0 else "worse"
-        parts.append(f"{unit.size(found['mean'])} {word} on {safe(gate.id)} "
+        parts.append(f"{unit.versus(found['mean'])} on {safe(gate.id)} "
                      f"({unit.span(found['lower'], found['upper'])})")
     return (f"Against {safe(plan.incumbent)}, {safe(chosen)} is expected to be {listed(parts)}; in brackets "
             f"{level(plan.sampling.interval)}s.")

@@ -43,8 +43,7 @@ def canary(estimates: pd.DataFrame, plan: Plan) -> Said:
         if pd.isna(row["mean"]):
             told.append(f"{who}{safe(row['model'])} are too few to tell.")
             continue
-        word = "better" if row["mean"] > 0 else "worse"
-        text = (f"{who}{safe(row['model'])} fare {unit.size(row['mean'])} {word} than those of {safe(plan.incumbent)} "
+        text = (f"{who}{safe(row['model'])} fare {unit.versus(row['mean'])} than those of {safe(plan.incumbent)} "
                 f"({level(plan.sampling.interval)} {unit.span(row['lower'], row['upper'])})")
         if outcome.margin is not None:
             text += (f"; probability of losing more than {unit.size(outcome.margin)}: "
@@ -98,7 +97,7 @@ def ramp(actions: Sequence[RampAction], looks: pd.DataFrame, plan: Plan, *, spli
                 gates.append(f"{safe(gate)} has no users yet")
                 continue
             row = last.loc[gate]
-            gates.append(f"{safe(gate)} {unit.change(row['contrast'], unit=True)} (bounds "
+            gates.append(f"{safe(gate)} {unit.versus(row['contrast'])} (bounds "
                          f"{unit.span(row['lower'], row['upper'])}, margin "
                          f"{unit.change(-row['margin'], unit=True)}): {said}")
         held = (" Users were not split as planned, so nothing is promoted."

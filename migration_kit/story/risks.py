@@ -9,7 +9,7 @@ from migration_kit.transport import HOLDS_LIVE
 from migration_kit.wording import Said, amount, chance, counted, level, listed, safe, section, unit_of
 
 SAID = {BLOCKS: "Blocks a switch until mended", WEAKENS: "Weakens the verdict",
-        COUNTED: "Already counted in the verdict", CORRECTED: "Known, and corrected by the calibration",
+        COUNTED: "Already counted in the verdict", CORRECTED: "Known, and allowed for by the calibration",
         ASIDE: "Without a say in this verdict"}
 
 
@@ -51,6 +51,11 @@ def could_go_wrong(
         if what:
             told.append(f"- {said}: {'; '.join(what)}.")
     open_ = (found["meaning"] == OPEN).sum()
+    alone = found[(found["meaning"] == OPEN) & (found["name"] == "raters agree")
+                  & found["criterion"].isin([gate.id for gate in plan.gates])]
+    if len(alone):
+        told.append(f"- Not known: whether people agree with each other on "
+                    f"{listed([safe(name) for name in alone['criterion']])}.")
     if not found["meaning"].isin([BLOCKS, WEAKENS]).any():
         told.append("- No check blocks or weakens the verdict.")
     made = f"{counted(open_, 'check')} cannot tell" if open_ else "Every check could be made"
@@ -73,7 +78,7 @@ def _worst(decided: pd.DataFrame, model: str, plan: Plan) -> str:
         if len(mine) < 2:
             continue
         worst = mine.loc[mine["mean"].idxmin()]
-        told.append(f"{safe(gate.id)} {unit_of(gate).change(worst['mean'], unit=True)} in {safe(worst['slice'])}")
+        told.append(f"{safe(gate.id)} {unit_of(gate).versus(worst['mean'])} in {safe(worst['slice'])}")
         if gate.slice_margin:
             least = mine.loc[mine["prob_noninferior"].idxmin()]
             beyond.append((1 - least["prob_noninferior"], f"{safe(gate.id)} in {safe(least['slice'])}"))
@@ -109,7 +114,7 @@ def _live_alone(gaps: pd.DataFrame, model: str, plan: Plan) -> str:
                     & (gaps["shadow"] < 0)]
         if len(mine):
             row, unit = mine.loc[mine["shadow"].idxmin()], unit_of(gate)
-            told.append(f"{safe(gate.id)} {unit.change(row['shadow'], unit=True)} in {safe(row['slice'])} "
+            told.append(f"{safe(gate.id)}: {unit.versus(row['shadow'])} in {safe(row['slice'])} "
                         f"({unit.span(row['shadow_lower'], row['shadow_upper'])}; the test set promised "
                         f"{unit.change(row['offline'])}; {counted(row['n_labels'], 'judged output')})")
     if not told:
@@ -127,7 +132,7 @@ def _users(canary: pd.DataFrame, model: str, plan: Plan) -> str:
         mine = rows[rows["criterion"] == gate.id]
         if len(mine):
             row, unit = mine.loc[mine["mean"].idxmin()], unit_of(gate)
-            told.append(f"{safe(gate.id)} {unit.change(row['mean'], unit=True)} in {safe(row['slice'])} "
+            told.append(f"{safe(gate.id)} {unit.versus(row['mean'])} in {safe(row['slice'])} "
                         f"({unit.span(row['lower'], row['upper'])}; {counted(row['n_labels'], 'user')})")
     if not told:
         return ""

@@ -24,7 +24,7 @@ from migration_kit.wording import (
 )
 
 METHODS = {
-    "calibrated": "calibrated (decides)", "corrected": "corrected by residuals", "ppi": "PPI++ on the primary metric",
+    "calibrated": "calibrated", "corrected": "corrected by residuals", "ppi": "PPI++ on the primary metric",
     "verdict_strata": "verdict strata on the primary metric", "confusion": "confusion matrices",
     "labels_only": "labels only", "raw": "raw",
 }
