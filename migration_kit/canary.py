@@ -122,6 +122,8 @@ def sample_ratio_check(data: EvalData, plan: Plan) -> CheckResult:
     text = (f"While {share(most['step'])} of users were to have a candidate, {counted(most['users'], 'user')} had "
             f"{most['model']} where {counted(round(most['expected']), 'user')} were to be expected "
             f"(p = {number(most['p']) if most['p'] >= 1e-6 else '0.000001 or less'}).")
+    if table["step"].nunique() > 1:
+        text += " At the other steps the split differs less."
     if not passed:
         text += (" That is no chance: users were lost or moved on the way, so the groups differ by more than the "
                  "model. Mend the assignment and start the step anew.")

@@ -208,8 +208,8 @@ def test_what_could_go_wrong_names_slice_people_and_checks():
         CheckResult("raters agree", None, ".", "correct")]), decision, plan)
     said = told(could_go_wrong(decision, rows, found, people(plan, decision), plan))
     assert "Not known: whether people agree with each other on correct." in said
-    assert "Where new fares worst: correct 3 points worse in south. The probability of losing more than a slice margin " \
-           "is largest for correct in north: 0.1%." in said
+    assert "Where new fares worst: correct 3 points worse in south. The probability of losing more than a slice " \
+           "margin is largest for correct in north: 0.1%." in said
     assert "At the bad end of the 90% interval new would have 114 more outputs a day on the worse side of correct " \
            "(margin 300)" in said
     assert f"Weakens the verdict: {FAILED['sampling']} (correct)." in said
@@ -253,9 +253,10 @@ def test_what_happens_next_after_a_switch():
     at = f"{100 * limits.query('share == 0.05 and days == 7')['roll_back'].iloc[0]:.1f}%"
     said = told(story.front.next_steps(decision, [], limits, RATES, plan))
     assert "Give new to 5% of users, drawn at random." in said
-    assert f"Roll back, at 5% of users, when resolved is below {at} after 7 days" in said and "nobody has" not in said
+    assert f"Roll back, at 5% of users, when resolved is below {at} after 7,000 users (7 days of the plan" in said
+    assert "nobody measured" not in said
     assumed = told(story.front.next_steps(decision, [], limits, RATES.assign(users=0), plan))
-    assert f"below {at} after 7 days, if old is at 70.0%, which nobody measured" in assumed
+    assert f"below {at} after 7,000 users (7 days of the plan's users), if old is at 70.0%, which nobody " in assumed
     assert "assumed: no user of it was seen yet" in story.live.rollback(limits, RATES.assign(users=0), plan)
     up = RampAction("new", "promote", 0.05, 0.5, 9, {"resolved": "promote"})
     said = told(story.front.next_steps(decision, [up], limits, RATES, plan))

@@ -229,7 +229,8 @@ def _ramp(
         limit, rate = (unit.quality(row[name], unit=True) for name in ("roll_back", "rate_incumbent"))
         guess = "" if rates.loc[gate.id, "users"] else (
             f", if {safe(plan.incumbent)} is at {rate}, which nobody measured")
-        words.append(f"{safe(gate.id)} is {end} {limit} after {counted(row['days'], 'day')}{guess}")
+        words.append(f"{safe(gate.id)} is {end} {limit} after {counted(round(row['users']), 'user')} "
+                     f"({counted(row['days'], 'day')} of the plan's users){guess}")
     if words:
         told.append(f"- Watch {listed([safe(gate.id) for gate in plan.live_gates])}. Roll back, at {share(at)} of "
                     f"users, when {listed(words, last='or')}; "
