@@ -46,7 +46,8 @@ test: $(INSTALLED) ## Run the tests that need no browser; ARGS=--slow adds those
 test-browser: $(INSTALLED) $(AXE) ## Run the tests of pages and notebooks in Chromium
 	@$(BIN)/python -m pytest --browser tests/browser -rs $(ARGS)
 
-# JupyterLab asks no server for news or updates: the notebooks need none.
+# JupyterLab asks no server for news or updates: the notebooks need none. Its terminals are no login shells, which would
+# forget where the commands are.
 lab: $(INSTALLED) ## Open the notebooks in JupyterLab, beside a small migration to practise on
 	@export PATH="$$PWD/$(BIN):$$PATH"; \
 	if [ ! -f runs/$(DEMO)/decision.json ]; then \
@@ -58,7 +59,8 @@ lab: $(INSTALLED) ## Open the notebooks in JupyterLab, beside a small migration 
 	fi; \
 	echo 'JupyterLab opens in your browser; if not, follow the link that it prints. Ctrl-C twice ends it.'; \
 	jupyter-lab --LabApp.default_url=/lab/tree/notebooks --LabApp.news_url=None \
-	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ARGS)
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	  --ServerApp.terminado_settings='{"shell_command": ["bash"]}' $(ARGS)
 
 lint: $(INSTALLED) ## Check the style of code and notebooks
 	@$(BIN)/ruff check $(ARGS) .
