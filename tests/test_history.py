@@ -107,6 +107,9 @@ def test_the_report_tells_how_the_verdict_moved(plan):
     assert "contradict the test set on b-2026" in story.history(
         rows("collect", "collect", probabilities=[0.6, None], flagged=[1]), spec).replace("\\", "")
     assert story.history(moved.iloc[:1], spec).startswith("This is the first report")
+    twice = rows("collect", "switch", "switch", probabilities=[0.8, 0.97, 0.97], plans="abb")
+    twice["data_digest"] = "same"
+    assert "on other data or another plan" in (told := story.history(twice, spec)) and "80.0% to 97.0%" in told
 
 
 def test_figure_and_table_show_every_report(plan):

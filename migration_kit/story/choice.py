@@ -137,14 +137,19 @@ def history(rows: pd.DataFrame, plan: Plan) -> Said:
                     f"{counted(first['labels'], 'human judgment')} and {counted(first['live_rows'], 'live value')} "
                     f"({counted(len(part), 'report')})")
     said = [f"{counted(len(rows), 'report')} so far: {'; '.join(told)}."]
-    before, after = (json.loads(text) for text in rows["candidates"].iloc[-2:])
+    # A report made twice on the same data hides what moved.
+    digests = ["plan_digest", "data_digest"]
+    others = rows[(rows[digests] != rows[digests].iloc[-1]).any(axis=1)]
+    before, after = (json.loads(text) for text in ((others if len(others) else rows.iloc[:-1])["candidates"].iloc[-1],
+                                                   rows["candidates"].iloc[-1]))
     moved = [f"{safe(model)} from {chance(before[model]['probability'])} to {chance(one['probability'])}"
              for model, one in after.items()
              if model in before and not unknown(one["probability"]) and not unknown(before[model]["probability"])]
     if moved:
         what = ("the lower bound of the probability that every gate holds" if len(plan.gates) > 1 else
                 "the probability that the gate holds")
-        said.append(f"Since the report before, {what} moved for {listed(moved)}.")
+        since = "the last report on other data or another plan" if len(others) else "the report before"
+        said.append(f"Since {since}, {what} moved for {listed(moved)}.")
     if rows["plan_digest"].nunique() > 1:
         said.append("The plan changed between reports: the margins section says which margins moved.")
     flagged = [safe(model) for model, one in after.items() if one["flagged"]]
