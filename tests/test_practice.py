@@ -22,6 +22,7 @@ from migration_kit.plan_spec import SamplingSpec
 
 FOLDER = ROOT / "data" / "practice"
 TABLES = ("items", "outputs", "scores", "held_out", "traffic")
+ADDED = r"- \{path: scores_labels|inclusion:"
 
 
 def held_out() -> pd.Series:
@@ -82,8 +83,11 @@ def test_the_readme_tells_the_truth():
 
 @pytest.fixture
 def place(tmp_path) -> Path:
-    """The practice migration laid out as in the project."""
-    shutil.copytree(FOLDER, tmp_path / "data" / "practice", ignore=shutil.ignore_patterns("scores_labels.csv"))
+    """The practice migration laid out as in the project, as it was before anyone practised on it."""
+    folder = tmp_path / "data" / "practice"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("scores_labels.csv"))
+    plan = folder / "migration.yml"
+    plan.write_text(re.sub(rf"^( +)({ADDED})", r"\1# \2", plan.read_text("utf-8"), flags=re.M), "utf-8")
     return tmp_path
 
 
@@ -107,7 +111,7 @@ def label(place: Path, *, honest: bool) -> Path:
                    "--force")
     plan = folder / "after.yml"
     text = (folder / "migration.yml").read_text("utf-8")
-    plan.write_text(re.sub(r"^( +)# (- \{path: scores_labels|inclusion:)", r"\1\2", text, flags=re.M), "utf-8")
+    plan.write_text(re.sub(rf"^( +)# ({ADDED})", r"\1\2", text, flags=re.M), "utf-8")
     added = set(plan.read_text("utf-8").splitlines()) - set(text.splitlines())
     assert len(added) == 2 and all(line.strip().removeprefix("- ") in said for line in added), (added, said)
     return plan
@@ -124,17 +128,22 @@ def chance_to_hold(plan: Path) -> pd.Series:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("practice")
 def test_ten_answers_against_the_rule_settle_nothing(place):
-    assert chance_to_hold(label(place, honest=False))["helper-2"] < 0.94
+    assert chance_to_hold(label(place, honest=False))["helper-2"] < 0.8
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("practice")
 def test_the_verdict_turns_from_run_to_run(place):
     folder, run = place / "data" / "practice", place / "runs" / "practice"
     run_pipeline(folder / "migration.yml", run, fast=True, progress=False)
-    assert json.loads((run / "decision.json").read_text("utf-8"))["verdict"] == "collect"
+    decision = json.loads((run / "decision.json").read_text("utf-8"))
+    assert decision["verdict"] == "collect" and decision["candidates"]["helper-3"]["verdict"] == "keep"
+    assert decision["candidates"]["helper-2"]["probability"] == pytest.approx(0.9, abs=0.035)
     run_pipeline(label(place, honest=True), run, fast=True, progress=False)
     decision = json.loads((run / "decision.json").read_text("utf-8"))
     assert (decision["verdict"], decision["candidate"]) == ("switch", "helper-2")
+    assert decision["candidates"]["helper-2"]["probability"] > 0.965
     assert pd.read_parquet(run / "history.parquet")["verdict"].tolist() == ["collect", "switch"]
     assert "2 reports so far: collect from" in (run / "05_report" / "notebook.html").read_text("utf-8")

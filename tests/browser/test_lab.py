@@ -185,7 +185,7 @@ def test_the_explorer_moves_the_verdict_by_keyboard(page, lab, picture, faults):
     explorer.scroll_into_view_if_needed()
     verdict = explorer.locator(".mk-verdict")
     explorer.get_by_text("These are the settings of the plan.").wait_for(timeout=10 * SECONDS)
-    before, cells = verdict.inner_text(), page.locator(".jp-Notebook .jp-Cell").count()
+    before, cells = verdict.text_content(), page.locator(".jp-Notebook .jp-Cell").count()
     decision = json.loads((lab.root / "runs" / "practice" / "decision.json").read_text("utf-8"))
     assert before.lower().startswith(decision["verdict"]) and decision["verdict"] == "switch"
 
@@ -198,7 +198,7 @@ def test_the_explorer_moves_the_verdict_by_keyboard(page, lab, picture, faults):
     tab_to(page, margin)
     page.keyboard.press("Home")
     word("collect")
-    assert "By the plan as it is: switch to new." in verdict.inner_text()
+    assert "By the plan as it is: switch to new." in verdict.text_content()
     picture(page, "lab-explorer")
     away_and_back(page, explorer)
     word("collect")
@@ -211,7 +211,7 @@ def test_the_explorer_moves_the_verdict_by_keyboard(page, lab, picture, faults):
     tab_to(page, reset)
     page.keyboard.press("Enter")
     explorer.get_by_text("These are the settings of the plan.").wait_for(timeout=10 * SECONDS)
-    assert verdict.inner_text() == before
+    assert verdict.text_content() == before
     for tab in explorer.get_by_role("tab").all():
         tab.focus()
         page.keyboard.press("Enter")
