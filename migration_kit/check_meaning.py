@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from migration_kit.checks import CORRECTED_AGREES, FAIR
+from migration_kit.checks import CORRECTED_AGREES, FAIR, PRIORS_LEAVE_ROOM, RATERS_AGREE
 from migration_kit.plan import Plan
 from migration_kit.transport import HOLDS_LIVE
 
@@ -15,7 +15,7 @@ FAILED = {
     "labels cover traffic": "traffic from slices without labels",
     "labels drawn at random": "labels that look chosen rather than drawn",
     "one inclusion probability an item": "unclear probabilities of being judged",
-    "raters agree": "raters who disagree, or of whom one is severe or mild",
+    RATERS_AGREE: "raters who disagree, or of whom one is severe or mild",
     "raters judge for themselves": "raters who may not judge for themselves",
     "judgments are plausible": "judgments far outside the usual",
     "metric values are plausible": "metric values far outside the usual",
@@ -28,7 +28,7 @@ FAILED = {
     "users were split as planned": "users who were not split as planned",
     "live traffic is what the plan weighs": "live traffic unlike the plan's",
     "metrics still say what they said": "metrics that have drifted",
-    "priors leave room for the labels": "priors too narrow for the labels",
+    PRIORS_LEAVE_ROOM: "priors too narrow for the labels",
     "labels outweigh priors": "results that lean on the priors",
     "refit without a fifth of the labels": "results that hang on single labels",
     "priors half and twice as wide": "results that move with the width of priors",

@@ -6,6 +6,8 @@ import pandas as pd
 
 FAIR = "raw primary metric is fair to all models"
 CORRECTED_AGREES = "calibrated and corrected agree"
+RATERS_AGREE = "raters agree"
+PRIORS_LEAVE_ROOM = "priors leave room for the labels"
 
 
 @dataclass(frozen=True)

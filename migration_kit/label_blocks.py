@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from scipy.special import betaln, gammaln
 
@@ -12,7 +11,7 @@ from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
 from migration_kit.label_design import Design, allocate
 from migration_kit.label_plan import LabelPlan
 from migration_kit.metric_worth import scored_zero_one
-from migration_kit.wording import chance, counted, listed, number
+from migration_kit.wording import counted, number
 
 FEWEST_CONTINUOUS = 20
 RUNS = 400
@@ -113,31 +112,6 @@ def lifted(
         covered &= ~seen.all(axis=2) @ one["share"].to_numpy() <= UNSEEN_TRAFFIC
         enough *= _enough_after(one, round(float(added[0].sum())), asked)
     return float(enough * covered.mean())
-
-
-def what_blocks(blocking: Mapping[str, Sequence[str]], planned: pd.DataFrame, *, criteria: Collection[str]) -> str:
-    """Say what leaves no verdict by now, and how likely the next labels are to mend it.
-
-    Parameters
-    ----------
-    blocking : mapping
-        Criterion to the texts of its checks.
-    planned : DataFrame
-        Labels and lifted, as `label_prospects.assurance_curve` has them for planned labels; may be empty.
-    criteria : collection of str
-        What people are asked about.
-    """
-    texts = [f"{name}: {text}" for name, of in blocking.items() for text in of]
-    told = f"By now there is no verdict but collect. {' '.join(texts)}"
-    unasked = [name for name in blocking if name not in criteria]
-    if unasked or (len(planned) and not planned["lifted"].iloc[-1]):
-        why = f": nobody is asked about {listed(unasked)}" if unasked else ""
-        return f"{told} These labels do not mend that{why}, so they alone lead to no verdict."
-    if planned.empty:
-        return told
-    last = planned.iloc[-1]
-    return (f"{told} After {last['labels']:,} further items, chosen so, that is mended with probability "
-            f"{chance(last['lifted'])}; a verdict counts only where it is.")
 
 
 def _judged_by_slice(features: xr.Dataset) -> np.ndarray:

@@ -10,14 +10,21 @@ import pandas as pd
 
 from migration_kit.errors import InputError, Problems, listing, quote
 from migration_kit.files import write_together
-from migration_kit.label_files import SUFFIX, answers_path, raters_so_far, read_answers, read_tasks
+from migration_kit.label_files import (
+    SUFFIX,
+    answers_path,
+    csv_text,
+    numbered,
+    raters_so_far,
+    read_answers,
+    read_cells,
+    read_tasks,
+)
 from migration_kit.label_plan import INCLUSION_COLUMNS, with_answers
 from migration_kit.label_scales import canonical
 from migration_kit.label_tasks import (
     KEY_COLUMNS,
     TaskFiles,
-    csv_rows,
-    csv_text,
     refuse_to_overwrite,
     scale_of,
     studio_words,
@@ -180,11 +187,11 @@ def _whole_items(key: pd.DataFrame, answered: set[str]) -> set[tuple[str, str]]:
 
 def _own(path: Path) -> Iterator[Given]:
     """Answers in the task file itself; it may have gone through a spreadsheet, so only these columns are looked at."""
-    for line, row in csv_rows(path, needed=("task_id", "value")):
+    for number, row in numbered(read_cells(path, ("task_id", "value"))):
         if row["value"].strip():
             rater = row.get("rater", "").strip() or NO_NAME
             yield Given(row["task_id"].strip(), rater, row["value"].strip(), row.get("comment", "").strip(),
-                        f"{path.name} row {line}")
+                        f"{path.name} row {number}")
 
 
 def _beside(files: TaskFiles) -> Iterator[Given]:
@@ -250,10 +257,10 @@ def _first(found: Any) -> str:
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    rows = [row for _, row in csv_rows(path, needed=columns)]
-    if not rows:
+    cells = read_cells(path, columns)[columns]
+    if cells.empty:
         raise InputError(f"{path.name}: has no rows; `migration-kit labels` writes it with the tasks")
-    return pd.DataFrame(rows)[columns]
+    return cells
 
 
 def _read_inclusion(path: Path) -> pd.DataFrame:
@@ -262,7 +269,7 @@ def _read_inclusion(path: Path) -> pd.DataFrame:
         number = pd.to_numeric(found[name], errors="coerce")
         wrong = number.isna() & ~((found[name] == "") & (name == "before"))
         if wrong.any():
-            raise InputError(f"{path.name} row {int(wrong.to_numpy().argmax()) + 2}: column {quote(name)}: found "
+            raise InputError(f"{path.name} row {wrong.idxmax()}: column {quote(name)}: found "
                              f"{quote(found[name][wrong].iloc[0])}, expected a number; leave this file as "
                              "`migration-kit labels` wrote it")
         found[name] = number

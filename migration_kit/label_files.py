@@ -1,17 +1,18 @@
 """Files of labelling: tasks as `migration-kit labels` writes them, and the answers of each rater beside them."""
 
-import csv
-import io
 import re
 import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+import pandas as pd
+
 from migration_kit.errors import InputError, Problems, listing, quote
 from migration_kit.label_scales import PREFERENCE, canonical, is_scale
+from migration_kit.readers.files import csv_source
 
 ANSWER_COLUMNS = ("task_id", "criterion", "rater", "value", "comment", "skipped", "time")
 TASK_COLUMNS = ("task_id", "criterion", "question", "scale")
@@ -138,20 +139,14 @@ def read_tasks(path: Path) -> dict[str, Task]:
     Raises
     ------
     InputError
-        No such file, missing columns, no tasks, an id that stands twice, or a scale that is not known; by line.
+        No such file, missing columns, no tasks, an id that stands twice, or a scale that is not known; by row.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; `migration-kit labels PLAN --n N --out {path.name}` makes it")
-    header, rows = _rows(path.name, path.read_bytes())
-    missing = [name for name in TASK_COLUMNS if name not in header]
-    if "output" not in header and not {"left", "right"} <= set(header):
-        missing.append("output")
-    if missing:
-        raise InputError(f"{path.name}: the column {quote(missing[0])} is missing (found: {listing(header)}); "
-                         "`migration-kit labels` writes such files whole")
+    cells = read_cells(path, TASK_COLUMNS)
+    if "output" not in cells and not {"left", "right"} <= set(cells):
+        raise _missing(path.name, "output", cells)
     problems, tasks = Problems(), {}
-    for line, row in rows:
-        place = f"{path.name} line {line}"
+    for number, row in numbered(cells):
+        place = f"{path.name} row {number}"
         if not row["task_id"].strip():
             problems.add(place, "task_id is empty")
         elif row["task_id"] in tasks:
@@ -176,17 +171,20 @@ def read_answers(name: str, content: bytes, tasks: dict[str, Task], *, rater: st
     Raises
     ------
     InputError
-        Every line that cannot be used, and what to do about it.
+        Every row that cannot be used, and what to do about it.
     """
-    header, rows = _rows(name, content)
-    if tuple(header) != ANSWER_COLUMNS:
-        raise InputError(f"{name} line 1: expected the columns {', '.join(ANSWER_COLUMNS)}; found "
-                         f"{', '.join(header) or 'nothing'}\n{_mend(name)}")
+    try:
+        cells = _cells(content, name)
+    except InputError as error:
+        raise InputError(f"{error}\n{_mend(name)}") from None
+    if tuple(cells) != ANSWER_COLUMNS:
+        raise InputError(f"{name}: expected the columns {', '.join(ANSWER_COLUMNS)}; found {', '.join(cells)}\n"
+                         f"{_mend(name)}")
     problems, answers = Problems(), {}
-    for line, row in rows:
+    for number, row in numbered(cells):
         wrong = _wrong(row, tasks, answers, rater, of)
         if wrong:
-            problems.add(f"{name} line {line}", wrong)
+            problems.add(f"{name} row {number}", wrong)
             continue
         value = canonical(row["value"], tasks[row["task_id"]].scale) if row["value"] else ""
         answers[row["task_id"]] = Answer(row["task_id"], row["criterion"], value, row["comment"],
@@ -199,12 +197,36 @@ def read_answers(name: str, content: bytes, tasks: dict[str, Task], *, rater: st
 
 def answers_text(answers: Sequence[Answer], rater: str) -> str:
     """Return a rater's answers as the text of a CSV file."""
-    content = io.StringIO()
-    rows = csv.writer(content, lineterminator="\n")
-    rows.writerow(ANSWER_COLUMNS)
-    rows.writerows([one.task_id, one.criterion, rater, one.value, one.comment, int(one.skipped), one.time]
-                   for one in answers)
-    return content.getvalue()
+    rows = [[one.task_id, one.criterion, rater, one.value, one.comment, int(one.skipped), one.time] for one in answers]
+    return csv_text(pd.DataFrame(rows, columns=list(ANSWER_COLUMNS)))
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a table as the text of a CSV file; missing cells are empty."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def read_cells(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """Read a file of labelling as text cells, "" where a row has none, indexed by the row of the file.
+
+    Raises
+    ------
+    InputError
+        No such file, one that is no CSV in UTF-8, or without a column that is needed.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; `migration-kit labels PLAN --n N --out ...` writes it, keep "
+                         "its files in one folder")
+    cells = _cells(path.read_bytes(), path.name)
+    for column in needed:
+        if column not in cells:
+            raise _missing(path.name, column, cells)
+    return cells
+
+
+def numbered(cells: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of `read_cells` with their numbers."""
+    return zip(cells.index.tolist(), cells.to_dict("records"), strict=True)
 
 
 def _wrong(row: dict[str, str], tasks: dict[str, Task], answers: dict, rater: str, of: str) -> str:
@@ -233,28 +255,11 @@ def _mend(name: str) -> str:
     return f"{name}: it was left as it is; mend those lines, or move the file away to begin anew, and start again"
 
 
-def _rows(name: str, content: bytes) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Header, and every row with the line it ends on."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{name} line {line}: is not UTF-8 text; save it as CSV in UTF-8") from None
-    # Outputs of models may be longer than what the csv module takes unless told.
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    head = text.partition("\n")[0]
-    # Some spreadsheets save with semicolons.
-    mark = ";" if head.count(";") > head.count(",") else ","
-    reader, rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark), []
-    try:
-        header = next(reader, [])
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise InputError(f"{name} line {reader.line_num}: has {len(cells)} columns, expected {len(header)} as "
-                                 "in the header")
-            rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
-    except csv.Error as error:
-        raise InputError(f"{name} line {reader.line_num}: is not readable as CSV ({error})") from None
-    return header, rows
+def _cells(content: bytes, name: str) -> pd.DataFrame:
+    source = csv_source(content, name)
+    return source.cells.set_index(source.rows)
+
+
+def _missing(name: str, column: str, cells: pd.DataFrame) -> InputError:
+    return InputError(f"{name}: column {quote(column)} is missing; the file has {listing(list(cells), 12)}. "
+                      "`migration-kit labels` writes such files whole")

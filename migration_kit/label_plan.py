@@ -11,7 +11,6 @@ from migration_kit.data import EvalData
 from migration_kit.features import identical_outputs
 from migration_kit.label_design import Design, allocate, inclusion, label_design, worth_at_random
 from migration_kit.plan import Plan
-from migration_kit.wording import amount
 
 ALIKE, SAME, APART, RARE = "outputs word for word the same", "metric says the same", "metric tells them apart", "rarer"
 MISSING = "metric is missing"
@@ -147,30 +146,6 @@ def gains(strata: pd.DataFrame) -> pd.DataFrame:
 def left_over(chosen: LabelPlan) -> int:
     """Items that were not judged before the draw, and could be."""
     return int((chosen.design.items - chosen.design.labels).sum())
-
-
-def says(what: str, metric: str) -> str:
-    """Return one of `SAYS` with the name of the metric: "judge-x tells the outputs apart"."""
-    return {ALIKE: "all outputs are word for word the same", SAME: f"{metric} says the same of all outputs",
-            APART: f"{metric} tells the outputs apart", RARE: f"verdicts of {metric} combine in a rare way",
-            MISSING: f"{metric} is missing"}[what]
-
-
-def worth(chosen: LabelPlan) -> str:
-    """Say what the next items are worth, compared with random ones."""
-    n, free = len(chosen.items), left_over(chosen)
-    these, tell = ("this item", "tells") if n == 1 else (f"these {n:,} items", "tell")
-    if n == free:
-        return f"{these} {'is' if n == 1 else 'are'} all that {'is' if n == 1 else 'are'} left, so nothing was chosen"
-    if not chosen.design.labelled.any():
-        return f"nobody has judged an item yet, so {these} {'is' if n == 1 else 'are'} spread by metric and slice alone"
-    told = f"by what labels say so far, {these} {tell} as much of the difference on {chosen.criterion}"
-    if chosen.worth >= free - 0.5:
-        return f"{told} as all {free:,} left would"
-    if chosen.worth < n - 0.5:
-        return (f"{told}, over all traffic, as {amount(chosen.worth)} drawn at random; the rest of their worth goes to "
-                "slices that have a margin of their own")
-    return f"{told} as about {amount(chosen.worth)} drawn at random"
 
 
 def with_answers(inclusion_rows: pd.DataFrame, answered: set[tuple[str, str]]) -> pd.DataFrame:

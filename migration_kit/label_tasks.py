@@ -4,10 +4,8 @@ Label Studio's forms are those of its guide: tasks are `{"data": {...}}`, and th
 fields of `data` (labelstud.io/guide/tasks, labelstud.io/tags/choices).
 """
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +15,13 @@ import numpy as np
 import pandas as pd
 
 from migration_kit.data import EvalData
-from migration_kit.errors import InputError, listing, quote
+from migration_kit.errors import InputError, listing
 from migration_kit.files import write_together
-from migration_kit.label_files import answers_path, raters_so_far
+from migration_kit.label_files import answers_path, csv_text, raters_so_far, read_cells
 from migration_kit.label_plan import LabelPlan
 from migration_kit.label_scales import PREFERENCE, choices
 from migration_kit.plan import CriterionSpec, Plan
-from migration_kit.readers.files import find_files, shown
+from migration_kit.readers.files import find_files
 
 OUTPUTS = ("output", "left", "right")
 TASK_COLUMNS = ["task_id", "item_id", "criterion", "question", "scale", "text", *OUTPUTS, "value", "rater", "comment"]
@@ -55,8 +53,8 @@ def task_files(out: Path) -> TaskFiles:
     if out.suffix.lower() != ".csv":
         raise InputError(f"--out {out}: expected a name that ends in .csv, such as {out.with_suffix('.csv')}; the "
                          "other files stand beside it")
-    ends = ("", ".key.csv", ".inclusion.csv", ".labelstudio.json", ".labelstudio.xml")
-    return TaskFiles(out, *(out.with_name(out.stem + end) for end in ends[1:]))
+    ends = (".key.csv", ".inclusion.csv", ".labelstudio.json", ".labelstudio.xml")
+    return TaskFiles(out, *(out.with_name(out.stem + end) for end in ends))
 
 
 def write_tasks(plan: Plan, data: EvalData, chosen: LabelPlan, out: Path, *, seed: int, force: bool) -> int:
@@ -75,7 +73,7 @@ def write_tasks(plan: Plan, data: EvalData, chosen: LabelPlan, out: Path, *, see
     files = task_files(out)
     refuse_to_overwrite(plan, files, force=force)
     answered = [answers_path(out, rater).name for rater in raters_so_far(out)]
-    if files.tasks.exists() and any(row.get("value", "").strip() for _, row in csv_rows(files.tasks, needed=())):
+    if files.tasks.exists() and read_cells(files.tasks, ()).get("value", pd.Series(dtype="str")).str.strip().any():
         answered.append(out.name)
     if answered:
         raise InputError(f"{out}: {listing(answered)} {'holds' if len(answered) == 1 else 'hold'} answers to tasks of "
@@ -186,39 +184,6 @@ def studio_interface(tasks: pd.DataFrame) -> str:
     return "\n".join([*lines, "</View>", ""])
 
 
-def csv_text(table: pd.DataFrame) -> str:
-    """Return a table as the text of a CSV file; missing cells are empty."""
-    content = io.StringIO()
-    rows = csv.writer(content, lineterminator="\n")
-    rows.writerow(table.columns)
-    rows.writerows([["" if pd.isna(cell) else cell for cell in row] for row in table.itertuples(index=False)])
-    return content.getvalue()
-
-
-def csv_rows(path: Path, *, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with the line each ends on; commas or, as some spreadsheets write, semicolons."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; `migration-kit labels PLAN --n N --out ...` writes it with "
-                         "the tasks, keep them in one folder")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path.name}: is not UTF-8 text; save it as CSV in UTF-8") from None
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    head = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",",
-                            restval="")
-    header = reader.fieldnames or []
-    missing = [name for name in needed if name not in header]
-    if missing:
-        raise InputError(f"{path.name}: column {quote(missing[0])} is missing; the file has {listing(header, 12)}")
-    for row in reader:
-        if None in row:
-            raise InputError(f"{path.name} row {reader.line_num}: has more cells than the header; quote cells that "
-                             "hold commas")
-        yield reader.line_num, row
-
-
 def _studio_tasks(tasks: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for row in tasks.to_dict("records"):
@@ -250,8 +215,3 @@ def _read_by(plan: Plan) -> set[Path]:
         with suppress(InputError):
             found |= {path.resolve() for path in find_files(table.path, folder=plan.folder, key=key)}
     return found
-
-
-def shown_for_plan(path: Path, plan: Plan) -> str:
-    """Return a file as the plan would name it."""
-    return shown(path.resolve(), plan.folder.resolve())

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from migration_kit.data import EvalData
 from migration_kit.errors import InputError
-from migration_kit.label_blocks import what_blocks
 from migration_kit.label_collect import NO_NAME, Collected
-from migration_kit.label_plan import gains, left_over, says, worth
+from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
-from migration_kit.label_tasks import TaskFiles, shown_for_plan
+from migration_kit.label_tasks import TaskFiles
+from migration_kit.label_words import says, what_blocks, worth
 from migration_kit.plan import Plan
 from migration_kit.plan_spec import TableSpec
-from migration_kit.readers.files import find_files
+from migration_kit.readers.files import find_files, shown
 from migration_kit.wording import chance, counted, listed, rounded_down, text_table
 
 
@@ -69,6 +69,7 @@ def collected_text(found: Collected, plan: Plan, *, out: Path, inclusion: Path, 
     parts = ["\n".join(lines), "\n".join([
         "written", f"  {out}  {counted(len(found.scores), 'judgment')} of outputs, as rows of scores",
         f"  {inclusion}  with what probability each item has been labelled by now, in all rounds"])]
+    folder = plan.folder.resolve()
     named = {path.resolve() for key, kind, table in plan.tables() if kind in ("scores", "inclusion")
              for path in _files_of(table, plan, key)}
     if {out.resolve(), inclusion.resolve()} <= named:
@@ -76,8 +77,8 @@ def collected_text(found: Collected, plan: Plan, *, out: Path, inclusion: Path, 
     else:
         parts.append("\n".join([
             f"put into {plan.path}", "  data:", "    scores:",
-            f"      - {{path: {shown_for_plan(out, plan)}}}    # one more line",
-            f"    inclusion: [{{path: {shown_for_plan(inclusion, plan)}}}]    # in place of an earlier round's"]))
+            f"      - {{path: {shown(out.resolve(), folder)}}}    # one more line",
+            f"    inclusion: [{{path: {shown(inclusion.resolve(), folder)}}}]    # in place of an earlier round's"]))
     parts.append("\n  ".join(["then", shlex.join(["migration-kit", "run", str(plan_path)])]))
     return "\n\n".join(parts)
 

@@ -6,7 +6,7 @@ import pymc as pm
 import xarray as xr
 
 from migration_kit.calibration import build_model, model_data
-from migration_kit.checks import CheckResult
+from migration_kit.checks import PRIORS_LEAVE_ROOM, CheckResult
 from migration_kit.estimands import TOTAL, contrast, quality
 from migration_kit.judgments import keep_labels, label_rows
 from migration_kit.plan import Plan
@@ -89,7 +89,7 @@ def prior_predictive_check(features: xr.Dataset, plan: Plan, *, prior: xr.Datase
     first, widest = of_quality.iloc[-1], of_contrast.iloc[0]
     told = (f"mean labels of {listed(outside)} lie outside" if outside else "mean labels of all models lie within")
     return CheckResult(
-        "priors leave room for the labels", not outside,
+        PRIORS_LEAVE_ROOM, not outside,
         f"Before any label the priors expect the quality of {first['model']} at "
         f"{unit.quality_span(first['lower'], first['upper'])} and the contrast of {widest['model']} at "
         f"{unit.span(widest['lower'], widest['upper'])}; {told}.",

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from migration_kit.agreement import agreement
-from migration_kit.checks import CheckResult
+from migration_kit.checks import RATERS_AGREE, CheckResult
 from migration_kit.plan import Plan
 from migration_kit.raters import rater_table, severity, severity_shift
 from migration_kit.wording import Unit, counted, fixed, level, listed, unit_of
@@ -31,7 +31,7 @@ def raters_check(features: xr.Dataset, plan: Plan) -> CheckResult:
         says which of the two. None where one person judged each output, or α may lie on either side. The table holds
         severity by rater.
     """
-    name, criterion = "raters agree", plan.criterion(features.attrs["criterion"])
+    name, criterion = RATERS_AGREE, plan.criterion(features.attrs["criterion"])
     total = agreement(features, interval=plan.sampling.interval, seed=plan.sampling.seed).iloc[0]
     if not total["outputs"]:
         who = "more than one person" if features.sizes["judgment"] else "anybody"

@@ -39,12 +39,17 @@ def other_scales(gaps: pd.DataFrame, plan: Plan, features: dict[str, xr.Dataset]
         spec = plan.criterion(row.criterion)
         for factor in FACTORS:
             scale = factor * gap_scale(plan, features[spec.id])
-            # Far beyond what any contrast can be, the test set has nothing to say.
-            found = joined_normals(row.offline, row.offline_sd, row.shadow, row.shadow_sd,
-                                   scale=min(scale, 1e6 * row.shadow_sd), margin=spec.margin,
-                                   interval=plan.sampling.interval)
+            joint, joint_sd = _joint(row, scale, plan)
             # What the shadow did not see stays as the test set has it.
-            mean = row.overall + row.covered * (found["joint"] - row.joint)
-            variance = row.overall_sd**2 + row.covered**2 * (found["joint_sd"] ** 2 - row.joint_sd**2)
+            mean = row.overall + row.covered * (joint - row.joint)
+            variance = row.overall_sd**2 + row.covered**2 * (joint_sd**2 - row.joint_sd**2)
             rows.append([spec.id, row.model, factor, scale, float(ndtr((mean + spec.margin) / np.sqrt(variance)))])
     return pd.DataFrame(rows, columns=list(SCALE_COLUMNS))
+
+
+def _joint(row: tuple, scale: float, plan: Plan) -> tuple[float, float]:
+    if np.isinf(scale):
+        return row.shadow, row.shadow_sd
+    found = joined_normals(row.offline, row.offline_sd, row.shadow, row.shadow_sd, scale=scale, margin=None,
+                           interval=plan.sampling.interval)
+    return found["joint"], found["joint_sd"]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from migration_kit.checks import CheckResult
+from migration_kit.checks import CORRECTED_AGREES, CheckResult
 from migration_kit.estimands import TOTAL
 from migration_kit.gates import GateResult, Standing, verdict_of
 from migration_kit.plan import Plan
@@ -75,8 +75,8 @@ def choice(verdicts: dict[str, str], utility: dict[str, float]) -> tuple[str, st
 
 def misfits(model: str, criterion: str, checks: Iterable[CheckResult]) -> bool:
     """Tell whether calibrated and corrected contrasts of a candidate disagree, so that both must hold."""
-    return any(c.name == "calibrated and corrected agree" and c.criterion == criterion and c.passed is False
-               and model in c.models for c in checks)
+    return any(c.name == CORRECTED_AGREES and c.criterion == criterion and c.passed is False and model in c.models
+               for c in checks)
 
 
 def judged_both(features: xr.Dataset, model: str) -> bool:

@@ -20,10 +20,10 @@ from migration_kit.label_plan import (
     gains,
     plan_labels,
     with_answers,
-    worth,
 )
 from migration_kit.label_prospects import AT_RANDOM, CURVE_SIZES, PLANNED, next_labels, prospects
 from migration_kit.label_slices import slice_draws
+from migration_kit.label_words import worth
 from migration_kit.label_worth import worth_by_slice
 from migration_kit.labels_needed import Evidence, foreseen
 from migration_kit.plan import Plan

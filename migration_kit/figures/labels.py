@@ -14,8 +14,9 @@ from migration_kit.figures.canvas import (
     styled,
 )
 from migration_kit.figures.panels import nothing
-from migration_kit.label_plan import by_part, says
+from migration_kit.label_plan import by_part
 from migration_kit.label_prospects import AT_RANDOM, PLANNED, NextLabels
+from migration_kit.label_words import says
 from migration_kit.labels_needed import ENOUGH
 from migration_kit.plan import Plan
 from migration_kit.wording import chance, counted, listed, share, short

@@ -88,46 +88,20 @@ def read_source(path: Path, *, folder: Path, wanted: Collection[str]) -> Source:
     name = shown(path, folder)
     if path.name.lower().endswith(".parquet"):
         return _parquet(path, name, wanted)
-    text = _utf8(_bytes(path, name), name)
-    if not text.strip():
-        raise InputError(f"{name}: is empty; expected a table")
-    return _csv(text, name) if path.name.lower().endswith((".csv", ".csv.gz")) else _jsonl(text, name, wanted)
+    raw = _bytes(path, name)
+    is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
+    return csv_source(raw, name) if is_csv else _jsonl(_text(raw, name), name, wanted)
 
 
-def _bytes(path: Path, name: str) -> bytes:
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.name.lower().endswith(".gz") else raw
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{name}: is not a whole gzip file ({error}); compress it again") from None
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror or error})") from None
+def csv_source(raw: bytes, name: str) -> Source:
+    """Read the content of a CSV file, with commas or semicolons, as text; a cell that its row lacks is "".
 
-
-def _utf8(raw: bytes, name: str) -> str:
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{name}: has the encoding UTF-16; save it as UTF-8")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{name}: row {line} is not UTF-8 (byte {raw[error.start]:#04x}); "
-                         "save the file with the encoding UTF-8, found perhaps Latin-1 or Windows-1252") from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{name}: row {line} holds a zero byte; expected text in UTF-8, found UTF-16 or a binary file")
-    return text
-
-
-def _named_once(columns: list[str], name: str) -> tuple[str, ...]:
-    named = [column for column in columns if not _UNNAMED.fullmatch(column)]
-    twice = sorted({column for column in named if named.count(column) > 1})
-    if twice:
-        raise InputError(f"{name}: column {listing(twice)} stands twice; every column needs its own name")
-    return tuple(named)
-
-
-def _csv(text: str, name: str) -> Source:
+    Raises
+    ------
+    InputError
+        As `read_source`.
+    """
+    text = _text(raw, name)
     first = next(line for line in io.StringIO(text) if line.strip())
     separator = max(",;", key=lambda sign: len(next(csv.reader([first], delimiter=sign))))
     try:
@@ -148,6 +122,41 @@ def _csv(text: str, name: str) -> Source:
     keep[: head + 1] = False
     cells.columns = columns
     return Source(name, named, cells.loc[keep, list(named)].reset_index(drop=True), lines[keep])
+
+
+def _bytes(path: Path, name: str) -> bytes:
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.name.lower().endswith(".gz") else raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{name}: is not a whole gzip file ({error}); compress it again") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror or error})") from None
+
+
+def _text(raw: bytes, name: str) -> str:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{name}: has the encoding UTF-16; save it as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{name}: row {line} is not UTF-8 (byte {raw[error.start]:#04x}); "
+                         "save the file with the encoding UTF-8, found perhaps Latin-1 or Windows-1252") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{name}: row {line} holds a zero byte; expected text in UTF-8, found UTF-16 or a binary file")
+    if not text.strip():
+        raise InputError(f"{name}: is empty; expected a table")
+    return text
+
+
+def _named_once(columns: list[str], name: str) -> tuple[str, ...]:
+    named = [column for column in columns if not _UNNAMED.fullmatch(column)]
+    twice = sorted({column for column in named if named.count(column) > 1})
+    if twice:
+        raise InputError(f"{name}: column {listing(twice)} stands twice; every column needs its own name")
+    return tuple(named)
 
 
 def _parser_words(message: str, separator: str) -> str:

@@ -129,12 +129,11 @@ def next_steps(
             told.append(f"- Watch {listed(watch)}: there a loss within the slice margin is less sure than "
                         f"{asked(plan.decision.assurance)}.")
     if not decision.get("forced"):
-        told.append(f"- {_undecided(decision, plan)}")
+        told.append(f"- {_if_nobody_decides(decision, plan)}")
     return Said("\n".join(told))
 
 
-def _undecided(decision: dict, plan: Plan) -> str:
-    """What happens when nobody decides."""
+def _if_nobody_decides(decision: dict, plan: Plan) -> str:
     due, retires, incumbent = plan.decision.due, plan.models.incumbent.retires, safe(plan.incumbent)
     until = (f" until it retires on {retires}; after that neither staying nor the way back to it is an option"
              if retires else "")

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
+from migration_kit.item_table import VERDICTS
 from migration_kit.label_files import NEXT, LabelProgress
 from migration_kit.plan import CriterionSpec
 from migration_kit.wording import Said, amount, counted, listed, safe, sentence, share
 
 HALF = 0.5
-VERDICTS = frozenset({"good", "bad"})
 
 
 def apart(table: pd.DataFrame, criterion: CriterionSpec) -> Said:

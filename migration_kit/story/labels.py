@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from migration_kit.label_blocks import what_blocks
-from migration_kit.label_plan import gains, left_over, says, worth
+from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
+from migration_kit.label_words import says, what_blocks, worth
 from migration_kit.labels_needed import ENOUGH
 from migration_kit.plan import Plan
 from migration_kit.wording import Said, asked, chance, counted, listed, safe, sentence, share

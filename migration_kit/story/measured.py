@@ -3,11 +3,10 @@
 import pandas as pd
 import xarray as xr
 
+from migration_kit.checks import PRIORS_LEAVE_ROOM
 from migration_kit.data import EvalData
 from migration_kit.plan import Plan
 from migration_kit.wording import Said, amount, counted, listed, minus, safe, share, unit_of
-
-PRIOR_PREDICTIVE = "priors leave room for the labels"
 
 
 def estimand(plan: Plan) -> Said:
@@ -60,7 +59,7 @@ def labels_by_slice(counts: pd.DataFrame, plan: Plan) -> Said:
 
 def prior_predictive(found: pd.DataFrame) -> Said:
     """Whether the priors alone allow what people said; from the checks of the run."""
-    mine = found[found["name"] == PRIOR_PREDICTIVE]
+    mine = found[found["name"] == PRIORS_LEAVE_ROOM]
     if mine.empty:
         return Said("**Prior predictive.** Whether the priors alone allow what people said was not looked at in this "
                     "run; `migration-kit run --full` looks.")

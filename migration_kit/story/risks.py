@@ -3,6 +3,7 @@
 import pandas as pd
 
 from migration_kit.check_meaning import ASIDE, BLOCKS, CORRECTED, COUNTED, OPEN, WEAKENS, failures
+from migration_kit.checks import RATERS_AGREE
 from migration_kit.estimands import TOTAL
 from migration_kit.plan import Plan
 from migration_kit.transport import HOLDS_LIVE
@@ -51,7 +52,7 @@ def could_go_wrong(
         if what:
             told.append(f"- {said}: {'; '.join(what)}.")
     open_ = (found["meaning"] == OPEN).sum()
-    alone = found[(found["meaning"] == OPEN) & (found["name"] == "raters agree")
+    alone = found[(found["meaning"] == OPEN) & (found["name"] == RATERS_AGREE)
                   & found["criterion"].isin([gate.id for gate in plan.gates])]
     if len(alone):
         told.append(f"- Not known: whether people agree with each other on "

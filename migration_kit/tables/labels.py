@@ -2,8 +2,9 @@
 
 from great_tables import GT
 
-from migration_kit.label_plan import by_part, says
+from migration_kit.label_plan import by_part
 from migration_kit.label_prospects import AT_RANDOM, PLANNED, NextLabels
+from migration_kit.label_words import says
 from migration_kit.plan import Plan
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid
 from migration_kit.wording import DASH, chance, share

@@ -1,7 +1,5 @@
 """What the decision explorer can move, the plan that says so, and that plan as YAML."""
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -128,12 +126,10 @@ def _costs(plan: Plan, ratio: float | None) -> CostsSpec | None:
 
 def _traffic(plan: Plan, settings: Settings) -> str:
     """The mix of traffic as the lines of a table, each behind a comment sign."""
-    content = io.StringIO()
-    rows = csv.writer(content, lineterminator="\n")
-    rows.writerow([*(plan.slices or ["slice"]), "share"])
-    for name, share in settings.shares.items():
-        rows.writerow([*(name.split(SLICE_JOINT) if len(plan.slices) > 1 else [name]), f"{share:.{SHARE_DIGITS}g}"])
-    lines = ["The mix of traffic: a table of its own, which traffic.path names.", *content.getvalue().splitlines()]
+    rows = [[*(name.split(SLICE_JOINT) if len(plan.slices) > 1 else [name]), f"{share:.{SHARE_DIGITS}g}"]
+            for name, share in settings.shares.items()]
+    table = pd.DataFrame(rows, columns=[*(plan.slices or ["slice"]), "share"]).to_csv(index=False)
+    lines = ["The mix of traffic: a table of its own, which traffic.path names.", *table.splitlines()]
     return "".join(f"# {line}\n" for line in lines)
 
 

@@ -1,0 +1,57 @@
+"""The label plan in words, the same in terminal, notebook and figures."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import pandas as pd
+
+from migration_kit.label_plan import ALIKE, APART, MISSING, RARE, SAME, LabelPlan, left_over
+from migration_kit.wording import amount, chance, listed
+
+
+def says(what: str, metric: str) -> str:
+    """Return one of `SAYS` with the name of the metric: "judge-x tells the outputs apart"."""
+    return {ALIKE: "all outputs are word for word the same", SAME: f"{metric} says the same of all outputs",
+            APART: f"{metric} tells the outputs apart", RARE: f"verdicts of {metric} combine in a rare way",
+            MISSING: f"{metric} is missing"}[what]
+
+
+def worth(chosen: LabelPlan) -> str:
+    """Say what the next items are worth, compared with random ones."""
+    n, free = len(chosen.items), left_over(chosen)
+    these, tell = ("this item", "tells") if n == 1 else (f"these {n:,} items", "tell")
+    if n == free:
+        return f"{these} {'is' if n == 1 else 'are'} all that {'is' if n == 1 else 'are'} left, so nothing was chosen"
+    if not chosen.design.labelled.any():
+        return f"nobody has judged an item yet, so {these} {'is' if n == 1 else 'are'} spread by metric and slice alone"
+    told = f"by what labels say so far, {these} {tell} as much of the difference on {chosen.criterion}"
+    if chosen.worth >= free - 0.5:
+        return f"{told} as all {free:,} left would"
+    if chosen.worth < n - 0.5:
+        return (f"{told}, over all traffic, as {amount(chosen.worth)} drawn at random; the rest of their worth goes to "
+                "slices that have a margin of their own")
+    return f"{told} as about {amount(chosen.worth)} drawn at random"
+
+
+def what_blocks(blocking: Mapping[str, Sequence[str]], planned: pd.DataFrame, *, criteria: Collection[str]) -> str:
+    """Say what leaves no verdict by now, and how likely the next labels are to mend it.
+
+    Parameters
+    ----------
+    blocking : mapping
+        Criterion to the texts of its checks.
+    planned : DataFrame
+        Labels and lifted, as `label_prospects.assurance_curve` has them for planned labels; may be empty.
+    criteria : collection of str
+        What people are asked about.
+    """
+    texts = [f"{name}: {text}" for name, of in blocking.items() for text in of]
+    told = f"By now there is no verdict but collect. {' '.join(texts)}"
+    unasked = [name for name in blocking if name not in criteria]
+    if unasked or (len(planned) and not planned["lifted"].iloc[-1]):
+        why = f": nobody is asked about {listed(unasked)}" if unasked else ""
+        return f"{told} These labels do not mend that{why}, so they alone lead to no verdict."
+    if planned.empty:
+        return told
+    last = planned.iloc[-1]
+    return (f"{told} After {last['labels']:,} further items, chosen so, that is mended with probability "
+            f"{chance(last['lifted'])}; a verdict counts only where it is.")
