@@ -214,7 +214,9 @@ def _chosen(
     from migration_kit.label_prospects import next_labels
     from migration_kit.label_tasks import task_files, write_tasks
     from migration_kit.label_text import labels_text
+    from migration_kit.manifest import default_run_dir
     from migration_kit.requirements import check_requirements
+    from migration_kit.run import last_decision
 
     seed = spec.sampling.seed if seed is None else seed
     names = [*(spec.criterion(one).id for one in criteria), *(one.id for one in spec.criteria if one.role != "monitor")]
@@ -226,7 +228,8 @@ def _chosen(
     found = next_labels(spec, data, features, check_requirements(spec, data), n=n, seed=seed, criteria=criteria,
                         models=models)
     tasks = write_tasks(spec, data, found.plan, out, seed=seed, force=force)
-    return labels_text(found, spec, data, wanted=n, tasks=tasks, files=task_files(out), plan_path=plan)
+    return labels_text(found, spec, data, wanted=n, tasks=tasks, files=task_files(out), plan_path=plan,
+                       decision=last_decision(default_run_dir(_plan_file(plan)), spec))
 
 
 def _collected(spec: "Plan", plan: Path, tasks: Path, export: Path | None, out: Path, force: bool) -> str:

@@ -10,7 +10,7 @@ from migration_kit.label_collect import NO_NAME, Collected
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
 from migration_kit.label_tasks import TaskFiles
-from migration_kit.label_words import says, what_blocks, worth
+from migration_kit.label_words import run_says, says, what_blocks, worth
 from migration_kit.plan import Plan
 from migration_kit.plan_spec import TableSpec
 from migration_kit.readers.files import find_files, shown
@@ -18,9 +18,13 @@ from migration_kit.wording import chance, counted, listed, rounded_down, text_ta
 
 
 def labels_text(
-    found: NextLabels, plan: Plan, data: EvalData, *, wanted: int, tasks: int, files: TaskFiles, plan_path: Path
+    found: NextLabels, plan: Plan, data: EvalData, *, wanted: int, tasks: int, files: TaskFiles, plan_path: Path,
+    decision: dict | None = None,
 ) -> str:
-    """What was drawn for people to judge, why, what it is worth, and what comes next."""
+    """What was drawn for people to judge, why, what it is worth, and what comes next.
+
+    `decision` is that of the last report on the same plan and data, where there is one.
+    """
     chosen, n = found.plan, len(found.plan.items)
     lines = [f"{counted(n, 'item')} drawn of {left_over(chosen):,} without labels: {counted(tasks, 'task')}"]
     if n < wanted:
@@ -35,7 +39,7 @@ def labels_text(
         where = f"in {row.name}" if row.by == "slice" else f"where {says(row.name, metric)}"
         lines.append(f"  more of     {row.next:,.0f} of them {where}; a random draw would have {row.at_random:.0f}")
     lines.append(f"  worth       {worth(chosen)}")
-    parts = ["\n".join(lines), _expected(found, plan)]
+    parts = ["\n".join(lines), _expected(found, plan, decision)]
     tables = {"outputs": data.outputs, "items": data.items}
     unseen = [f"of {what} (column text of data.{what})" for what, table in tables.items() if "text" not in table]
     if unseen:
@@ -93,7 +97,7 @@ def _decides(found: NextLabels, plan: Plan) -> str:
             f"{rounded_down(found.probability)}, asked is {plan.decision.assurance:g}")
 
 
-def _expected(found: NextLabels, plan: Plan) -> str:
+def _expected(found: NextLabels, plan: Plan, decision: dict | None) -> str:
     """How likely a verdict is, by candidate and number of labelled items."""
     curve = found.curve[found.curve["chosen"] == PLANNED]
     blocking = found.prospects.blocking
@@ -106,10 +110,11 @@ def _expected(found: NextLabels, plan: Plan) -> str:
             for model, row in zip(wide.index, wide.to_numpy(), strict=True)]
     heads = ["candidate", "now", *(f"{n}" for n in wide.columns[1:])]
     live = ", without live requests" if plan.data.live else ""
+    known = (f"  {run_says(decision, found.plan.models)}" if decision else
+             "  `migration-kit run` knows better: it fits the whole calibration")
     return "\n".join([text_table("probability of a verdict after so many more items", heads, rows,
                                  numbers=set(range(2, len(heads)))), *blocks,
-                      f"  from labels and metric verdicts of the test set alone{live}; `migration-kit run` knows "
-                      "better where it was run"])
+                      f"  from labels and metric verdicts of the test set alone{live}", known])
 
 
 def _files_of(table: TableSpec, plan: Plan, key: str) -> list[Path]:

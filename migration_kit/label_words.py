@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 
 from migration_kit.label_plan import ALIKE, APART, MISSING, RARE, SAME, LabelPlan, left_over
-from migration_kit.wording import amount, chance, listed
+from migration_kit.wording import amount, at_least, chance, listed
 
 
 def says(what: str, metric: str) -> str:
@@ -55,3 +55,15 @@ def what_blocks(blocking: Mapping[str, Sequence[str]], planned: pd.DataFrame, *,
     last = planned.iloc[-1]
     return (f"{told} After {last['labels']:,} further items, chosen so, that is mended with probability "
             f"{chance(last['lifted'])}; a verdict counts only where it is.")
+
+
+def run_says(decision: dict, models: Sequence[str]) -> str:
+    """Say what the last report on the same plan and data says of some candidates: it knows more than a first look."""
+    told = []
+    for model in models:
+        one = decision["candidates"][model]
+        held = (f"every gate holds: {at_least(one['probability'])}" if len(one["gates"]) > 1 else
+                f"the gate holds: {chance(one['probability'])}")
+        told.append(f"{one['verdict']} for {model} ({held})")
+    return (f"The last report on this plan and these data, which rests on the whole calibration, says "
+            f"{listed(told)}. Where this first look says otherwise, the report counts.")

@@ -89,7 +89,7 @@ def plan_history(plans: list[dict], digest: str, margins: dict[str, dict]) -> li
     return [*plans, {"digest": digest, "since": now(), "results_read": None, "margins": margins}]
 
 
-def plan_changes(manifest: dict) -> list[str]:
+def plan_changes(manifest: dict, *, margins_only: bool = False) -> list[str]:
     """A sentence for every change of the plan made after candidates' scores had been read under the former plan."""
     plans = manifest.get("plans", [])
     sentences = []
@@ -103,6 +103,8 @@ def plan_changes(manifest: dict) -> list[str]:
             for kind in ("margin", "slice_margin")
             if old.get(kind) != new.get(kind)
         ]
+        if margins_only and not moved:
+            continue
         what = "; ".join(moved) if moved else "no margin moved"
         sentences.append(
             f"The plan was changed by {after['since'][:10]}, after candidates' scores had been read "

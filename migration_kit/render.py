@@ -102,7 +102,7 @@ def index_page(folder: Path, *, manifest: dict) -> str:
         report=stages[-1]["page"],
         missing=next((item["name"] for item in stages if not item["entry"]), None),
         fast=[item["name"] for item in stages if item["entry"] and item["entry"]["fast"]],
-        changes=plan_changes(manifest),
+        changes=plan_changes(manifest, margins_only=True),
         signed=sign_off(folder, manifest) if decision else None,
     )
 

@@ -30,6 +30,7 @@ from migration_kit.plan import Plan, load_plan
 from migration_kit.wording import counted
 
 DECISION = "decision.json"
+SAMPLING = STAGES[2:4]
 VERDICTS = ("switch", "keep", "collect")
 DECISION_KEYS = ("verdict", "candidate", "probability", "sentence", "candidates", "alarms")
 
@@ -46,7 +47,7 @@ class Run:
     stage : str
         One of `STAGES`.
     fast, full : bool
-        Fewer draws were asked for, or more checks; the report says so.
+        Fewer draws were taken in this stage or in one that it rests on, or more checks; the report says so.
     """
 
     path: Path
@@ -76,6 +77,11 @@ class Run:
     def plan_changes(self) -> list[str]:
         """A sentence for every change of the plan after candidates' scores had been read; best is none."""
         return plan_changes(self.manifest)
+
+    @property
+    def last_decision(self) -> dict | None:
+        """The decision of the last report on this very plan and these data, None where there is none."""
+        return last_decision(self.path, self.plan)
 
     def save(self, name: str, content: object) -> Path:
         """Write a file of this stage, atomically.
@@ -228,7 +234,8 @@ def open_run(run_dir: str | Path, *, plan: str | Path, stage: str, fast: bool = 
         if not is_laid_out(folder, spec):
             create_run(folder, spec)
     else:
-        _require_earlier(folder, spec, stage)
+        done = _require_earlier(folder, spec, stage)
+        fast = fast or any(done[one]["fast"] for one in SAMPLING if one in done)
     command = " ".join([repeat_command(spec.path, folder), *["--fast"] * fast, *["--full"] * full])
     update_manifest(folder, lambda manifest: _enter(manifest, stage, command))
     return Run(path=folder, plan=spec, stage=stage, fast=fast, full=full)
@@ -241,7 +248,16 @@ def _enter(manifest: dict, stage: str, command: str) -> None:
         manifest["plans"][-1]["results_read"] = now()
 
 
-def _require_earlier(folder: Path, plan: Plan, stage: str) -> None:
+def last_decision(folder: Path, plan: Plan) -> dict | None:
+    """Return the decision of a run folder; None where its report is not of this very plan and these data."""
+    path = folder / DECISION
+    decision = read_file(path) if path.is_file() else {}
+    of = {"plan_digest": plan.digest, "data_digest": data_digest(plan)}
+    return decision if of.items() <= decision.items() else None
+
+
+def _require_earlier(folder: Path, plan: Plan, stage: str) -> dict[str, dict]:
+    """Return the manifest's entries of the stages before this one, once all have finished."""
     manifest = read_manifest(folder)
     if manifest is None:
         raise InputError(f"{folder}: there is no run here; {_how_to_run(STAGES[0])}")
@@ -252,9 +268,11 @@ def _require_earlier(folder: Path, plan: Plan, stage: str) -> None:
                 f"{plan.path}: the {what} changed since {STAGES[0]} read it (digest {then} then, {found[:8]} now); "
                 f"{_how_to_run(STAGES[0])}"
             )
-    for earlier in STAGES[: STAGES.index(stage)]:
+    before = STAGES[: STAGES.index(stage)]
+    for earlier in before:
         if earlier not in manifest["stages"]:
             raise InputError(f"{folder}: {earlier} has not finished, {stage} reads its files; {_how_to_run(earlier)}")
+    return {earlier: manifest["stages"][earlier] for earlier in before}
 
 
 def _how_to_run(stage: str) -> str:

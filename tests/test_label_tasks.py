@@ -297,6 +297,21 @@ class TestWhatIsSaid:
         assert f"labels {folder} --collect {out} --out {folder / 'scores_labels.csv'}" in result.stdout
         assert "no texts" not in result.stdout
 
+    def test_a_report_on_these_very_data_has_the_last_word(self, folder, monkeypatch):
+        monkeypatch.setattr("migration_kit.manifest.default_run_dir", lambda plan: folder / "run")
+        words = ("labels", folder, "--n", 5, "--force", "--out", folder / "next.csv")
+        assert "`migration-kit run` knows better" in call(*words).stdout
+        plan = load_plan(folder / "migration.yml")
+        gates = dict.fromkeys(gate.id for gate in plan.gates)
+        (folder / "run").mkdir()
+        report = {"plan_digest": plan.digest, "data_digest": data_digest(plan), "candidates": {
+            model: {"verdict": "collect", "probability": 0.91, "gates": gates} for model in plan.candidates}}
+        files.write_json(folder / "run" / "decision.json", report)
+        told = call(*words).stdout
+        assert f"says collect for {plan.candidates[0]}" in told and "91.0%" in told and "knows better" not in told
+        files.write_json(folder / "run" / "decision.json", {**report, "data_digest": "of other data"})
+        assert "91.0%" not in call(*words).stdout
+
     def test_missing_texts_are_told(self, folder):
         plan = (folder / "migration.yml").read_text("utf-8").replace("  outputs: [{path: outputs.csv}]\n", "")
         (folder / "migration.yml").write_text(plan, "utf-8")

@@ -152,14 +152,25 @@ def test_index_answers_first(pages, finished):
     assert index.index("Switch to b-2026.") < index.index("judge-x says the opposite") < index.index("<table")
     assert "May b-2026 replace a-2025?" in index
     assert 'href="05_report/notebook.html"' in index
-    assert "3 Calibration used fewer draws" in index
-    assert "Fast run." in pages["03_calibration"]
-    assert "Fast run." not in pages["02_candidates"]
+    assert "3 Calibration, 4 Validation, 5 Report used fewer draws" in index
+    assert all(("Fast run." in pages[stage]) == (stage >= "03") for stage in STAGES)
     manifest = open_run(finished, plan=finished.parents[1] / "data/support/migration.yml", stage=STAGES[0]).manifest
     for page in pages.values():
         assert manifest["plan_digest"] in page
         assert manifest["data_digest"] in page
         assert "migration-kit run data/support/migration.yml --fast" in page and "--fast --fast" not in page
+
+
+def test_the_index_tells_a_margin_that_moved_and_no_other_change_of_the_plan(finished):
+    plan = finished.parents[1] / "data/support/migration.yml"
+    plan.write_text(plan.read_text() + "labels: {budget: 30}\n")
+    open_run(finished, plan=plan, stage=STAGES[0]).finish()
+    open_run(finished, plan=plan, stage=STAGES[1])
+    assert "Margins changed." not in render_run(finished).read_text()
+    write_migration(plan.parent, margin=0.05)
+    open_run(finished, plan=plan, stage=STAGES[0]).finish()
+    index = render_run(finished).read_text()
+    assert "Margins changed." in index and "margin of correct 0.03 → 0.05" in index
 
 
 def test_index_without_decision_says_what_is_missing(finished):

@@ -13,7 +13,8 @@ from migration_kit.errors import InputError
 from migration_kit.estimates import ESTIMATE_COLUMNS, collect_estimates
 from migration_kit.files import plain, read_file, write_file
 from migration_kit.manifest import STAGES, discard, git_commit, read_manifest, repeat_command, shown_paths
-from migration_kit.run import open_run
+from migration_kit.plan import load_plan
+from migration_kit.run import last_decision, open_run
 
 
 @pytest.fixture
@@ -124,6 +125,33 @@ def test_margins_moved_after_results_were_read_are_disclosed(folder, plan):
     changes = open_stage(folder, plan, 1).plan_changes
     assert len(changes) == 1
     assert "margin of correct 0.04 → 0.05" in changes[0]
+
+
+def test_a_stage_that_rests_on_few_draws_is_fast_itself(folder, plan):
+    open_stage(folder, plan, 1, fast=True).finish()
+    assert not open_stage(folder, plan, 2).fast, "stage 01 draws nothing"
+    open_stage(folder, plan, 2).finish()
+    open_stage(folder, plan, 3, fast=True).finish()
+    assert open_stage(folder, plan, 4).fast
+    open_stage(folder, plan, 4).finish()
+    assert read_manifest(folder)["stages"]["04_validation"]["fast"]
+    assert read_manifest(folder)["command"].endswith("--fast")
+    open_stage(folder, plan, 3).finish()
+    assert not open_stage(folder, plan, 4).fast
+
+
+def test_the_last_decision_counts_for_its_own_plan_and_data_only(folder, plan):
+    run = open_stage(folder, plan, 1)
+    assert run.last_decision is None
+    run.save_decision(DECISION)
+    assert run.last_decision["verdict"] == DECISION["verdict"]
+    assert last_decision(folder, run.plan) == run.last_decision
+    write_migration(plan.parent, margin=0.05)
+    assert open_stage(folder, plan, 1).last_decision is None
+    write_migration(plan.parent)
+    scores = plan.parent / "scores.csv"
+    scores.write_text(scores.read_text().replace("i5,a-2025,correct,lead,human,1", "i5,a-2025,correct,lead,human,0"))
+    assert last_decision(folder, load_plan(plan)) is None
 
 
 def test_data_already_laid_out_are_not_read_again(folder, plan, monkeypatch):

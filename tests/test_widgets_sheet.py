@@ -50,7 +50,7 @@ def test_five_steps_by_message(tasks):
     assert (first["screen"], first["place"], first["said"]) == ("task", "Task 1 of 3", "Begun. Task 1 of 3.")
     assert [(one["keys"], one["name"]) for one in first["choices"]] == [(["1"], "yes"), (["0"], "no")]
     second = say(sheet, do="judge", task="t0001", value="1", comment="fine")
-    assert second["task"]["outputs"] == ["one", "two"] and second["said"] == "Kept: 1. Task 2 of 3."
+    assert second["task"]["outputs"] == ["one", "two"] and second["said"] == "Kept: yes. Task 2 of 3."
     assert second["task"]["question"] == "What do you say of it on preferred?"
     third = say(sheet, do="skip", task="t0002")
     assert third["choices"] == [] and third["asked"] == "a whole number from 0 to 120"

@@ -4,7 +4,7 @@ import pandas as pd
 
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
-from migration_kit.label_words import says, what_blocks, worth
+from migration_kit.label_words import run_says, says, what_blocks, worth
 from migration_kit.labels_needed import ENOUGH
 from migration_kit.plan import Plan
 from migration_kit.wording import Said, asked, chance, counted, listed, safe, sentence, share
@@ -30,8 +30,8 @@ def chosen(found: NextLabels, plan: Plan) -> Said:
     return Said(" ".join(told))
 
 
-def assurance(found: NextLabels, plan: Plan) -> Said:
-    """How many labels are likely to settle each candidate."""
+def assurance(found: NextLabels, plan: Plan, *, decision: dict | None = None) -> Said:
+    """How many labels are likely to settle each candidate, and what the last report on these data says of it."""
     curve = found.curve
     waiting = [model for model in found.plan.models if model not in curve["model"].unique()]
     told = []
@@ -45,8 +45,9 @@ def assurance(found: NextLabels, plan: Plan) -> Said:
         planned = curve[curve["chosen"] == PLANNED]
         told.append(f"\n{safe(what_blocks(blocking, planned, criteria=found.plan.criteria))}")
     live = ", without live requests, which may yet change a verdict" if plan.data.live else ""
-    told.append(f"\nThis first look rests on labels and metric verdicts of the test set alone{live}; after the "
-                "calibration the report says again how many labels are needed.")
+    known = (safe(run_says(decision, found.plan.models)) if decision else
+             "After the calibration the report says again how many labels are needed.")
+    told.append(f"\nThis first look rests on labels and metric verdicts of the test set alone{live}. {known}")
     return Said("\n".join(told))
 
 

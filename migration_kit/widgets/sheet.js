@@ -113,7 +113,14 @@ function render({ model, el }) {
     main = make("div", { className: "mk-main", tabIndex: 0, aria: { role: "group", "aria-label": view.told } });
     main.setAttribute("data-lm-suppress-shortcuts", "true");
     main.append(make("h3", { textContent: view.told }), make("p", { textContent: view.next }));
-    if (view.command) main.append(make("pre", { className: "mk-text", textContent: view.command }));
+    if (view.command) {
+      const command = make("pre", { className: "mk-text mk-command", textContent: view.command });
+      const copy = button("Copy the command", "", () => {
+        getSelection().selectAllChildren(command);
+        if (document.execCommand("copy")) said.textContent = "Copied.";
+      });
+      main.append(command, make("p", { className: "mk-row" }, copy));
+    }
     const row = make("p", { className: "mk-row" });
     if (view.skipped) row.append(button("Back to the skipped ones", "a", () => send({ do: "again" }), "mk-choice"));
     row.append(button("Undo", "u", () => send({ do: "undo" })), button("Another rater", "", () => send({ do: "leave" })));

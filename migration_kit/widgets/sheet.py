@@ -76,7 +76,7 @@ def step(
         seen = now.current is not None and asked.get("task") == now.current.task_id
         if what == "judge" and seen:
             now = judge(now, value, comment=comment)
-            return now, view_of(now, collect, said=f"Kept: {now.answers[-1].value}.")
+            return now, view_of(now, collect, said=f"Kept: {_in_words(now)}.")
         if what == "skip" and seen:
             now = skip(now, comment=comment)
             return now, view_of(now, collect, said="Skipped.")
@@ -90,6 +90,14 @@ def step(
         if now is None:
             return None, start_view(tasks, instructions, error=str(error))
         return now, view_of(now, collect, error=str(error))
+
+
+def _in_words(now: Labelling) -> str:
+    """The latest answer as its button says it."""
+    last = now.answers[-1]
+    scale = now.tasks[last.task_id].scale
+    return next((one.label for one in choices(scale) if one.value == last.value and scale in ("0/1", PREFERENCE)),
+                last.value)
 
 
 def start_view(tasks: Path, instructions: str, *, error: str = "") -> dict:
