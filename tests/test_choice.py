@@ -126,6 +126,10 @@ def test_it_is_said_where_live_requests_count():
     plan, decision = case([0.02, 0.02], gaps=gap_rows(joint=0.02, joint_sd=0.01))
     assert "Of new test set and live requests are joined." in text_of(tables.verdicts(decision, plan))
     assert "joined" not in text_of(tables.verdicts(case([0.02])[1], plan))
+    contradicted = {**decision["candidates"]["new"], "verdict": "collect", "gaps": {"correct": "unlike"}}
+    flagged = {**decision, "candidates": {"new": contradicted}}
+    assert "labels do not settle it" in text_of(tables.verdicts(flagged, plan))
+    assert "labels do not settle it" not in text_of(tables.verdicts(decision, plan))
     plan, decision = case([0.02, 0.02], people_=CONCERN)
     rows = answers(plan, decision, estimates()).assign(live=True)
     assert "test set and live requests joined" in story.stakeholders(rows, decision, plan)

@@ -123,7 +123,7 @@ def verdicts(decision: dict, plan: Plan) -> GT:
         met = [f"{statuses.count('pass')} of {len(statuses)}"] if plan.requirements else []
         rows.append([model, one["verdict"], *met, *(_gate(plan, name, gate) for name, gate in one["gates"].items()),
                      *([chance(one["probability"])] if several else []),
-                     amount(one["labels_needed"]) if one["labels_needed"] else DASH])
+                     _labels_needed(one)])
     gates = [f"{gate.id} (margin {unit_of(gate).size(gate.margin)})" for gate in plan.gates]
     return grid([("candidate", NAME), ("verdict", NAME), *([("requirements met", NUMBER)] if plan.requirements else []),
                  *((g, TEXT) for g in gates), *([("all gates hold, at least", NUMBER)] if several else []),
@@ -199,6 +199,12 @@ def _gate(plan: Plan, criterion: str, gate: dict) -> str:
         return "nobody judged it"
     told = f"{unit_of(plan.criterion(criterion)).change(gate['mean'], unit=True)}; {chance(gate['probability'])}"
     return told if gate["labelled"] else f"{told} (a guess, no labels of both models)"
+
+
+def _labels_needed(one: dict) -> str:
+    if one["verdict"] == "collect" and one.get("gaps"):
+        return "labels do not settle it"
+    return amount(one["labels_needed"]) if one["labels_needed"] else DASH
 
 
 def _joined(decision: dict) -> str:
