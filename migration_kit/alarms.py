@@ -6,6 +6,7 @@ import xarray as xr
 
 from migration_kit.crosschecks import raw_draws
 from migration_kit.estimands import TOTAL, contrast
+from migration_kit.metric_units import metrics_in_unit
 from migration_kit.plan import Plan
 from migration_kit.wording import chance, signed, unit_of
 
@@ -30,6 +31,7 @@ def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], pl
         unit = unit_of(spec)
         judged = features[criterion]["label"].notnull().any("item").to_series()
         raw = raw_draws(features[criterion], plan, traffic=True, draws=4000, seed=plan.sampling.seed)
+        in_unit = metrics_in_unit(features[criterion])
         for metric in raw["metric"].to_numpy():
             for model in plan.candidates:
                 one, other = raw.sel(metric=metric, model=model).to_numpy(), calibrated.sel(model=model).to_numpy()
@@ -38,8 +40,10 @@ def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], pl
                 up, better = (one > 0).mean(), (other > 0).mean()
                 opposite = float(up * (1 - better) + (1 - up) * better)
                 told = unit.change(other.mean(), unit=True)
+                own = (unit.change(one.mean(), unit=True) if metric in in_unit else
+                       f"{signed(one.mean(), 3)} in its own unit")
                 text = (f"{metric} says {model} is {_word(one)} than {plan.incumbent} on {criterion} (raw difference "
-                        f"{signed(one.mean(), 3)}); calibrated against people it is {_word(other)} "
+                        f"{own}); calibrated against people it is {_word(other)} "
                         f"({told}). Probability that the signs differ: {chance(opposite)}.")
                 rows.append({"criterion": criterion, "metric": metric, "model": model, "raw": one.mean(),
                              "calibrated": other.mean(), "prob_opposite": opposite,

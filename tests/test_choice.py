@@ -6,6 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 from test_decision import gap_rows, make, verdicts
 from test_stakeholders import estimates
+from test_tables import cells
 
 from migration_kit import story, tables
 from migration_kit.elimination import elimination
@@ -148,3 +149,15 @@ def test_the_form_names_those_who_sign(concern, roles):
     assert all(role in shown for role in roles)
     said = told(story.sign_off(plan, {"run_dir": "runs/support"}))
     assert said.startswith(" and ".join(roles)) and "runs/support" in said
+
+
+def test_steps_at_which_nobody_fell_share_a_row_and_the_last_row_says_who_remains():
+    steps = (("facts", "", "a, b and c"), ("gate x", "", "a, b and c"), ("gate y", "a", "b and c"),
+             ("gate y", "b", "c"), ("slice margins", "", "c"), ("trade-offs", "", "c"))
+    table = pd.DataFrame([{"step": step, "candidate": who, "outcome": "ruled out" if who else "", "remaining": left,
+                           "reason": "it lost" if who else ""} for step, who, left in steps])
+    fallen = [["gate y", who, "ruled out", "it lost"] for who in "ab"]
+    assert cells(tables.elimination(table)) == [
+        ["facts, gate x", "nobody fell", "", "", ""], *([*row, ""] for row in fallen),
+        ["slice margins, trade-offs", "nobody else fell", "", "", "c"]]
+    assert cells(tables.elimination(table.iloc[2:4])) == [[*fallen[0], ""], [*fallen[1], "c"]]

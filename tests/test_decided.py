@@ -108,3 +108,10 @@ def test_labels_that_are_needed_live_are_asked_for_live():
         assert f"new: have people judge about {needed}{said}" in told
         (labels,) = [text for text in decision["forced"]["softens"] if "more labelled items" in text]
         assert (", live requests on correct," in labels) == (gaps is not None), labels
+
+
+def test_slices_of_a_gate_without_labels_keep_what_was_estimated():
+    plan, rows, gaps, _ = case(("b",), role=GATE)
+    decision = undecided(plan)
+    decision["candidates"]["new"]["gates"]["correct"] |= {"slices": {"b": 0.25}}
+    pd.testing.assert_frame_equal(decided(rows, decision, gaps.assign(shadow=np.nan)), rows)

@@ -358,6 +358,10 @@ def test_an_alarm_names_the_metric_that_says_the_opposite():
     table = raw_alarms(draws, features, plan)
     assert table["alarm"].tolist() == [True]
     assert "judge says new is worse than old" in table["text"][0]
+    assert f"raw difference {100 * table['raw'][0]:+.1f} points)".replace("-", "−") in table["text"][0]
+    hundredfold = {"correct": features["correct"].assign(value=100 * features["correct"]["value"])}
+    text = raw_alarms(draws, hundredfold, plan)["text"][0]
+    assert f"raw difference {100 * table['raw'][0]:.3f} in its own unit)".replace("-", "−") in text
     _, draws, _ = make([-0.08])
     assert not raw_alarms(draws, features, plan)["alarm"].any()
     _, draws, _ = make([0.0], sd=0.05)

@@ -94,3 +94,8 @@ def test_noise_without_a_shift_is_no_drift_and_few_outputs_cannot_tell():
     none = anchored(0.0)
     none.live = none.live[:0]
     assert anchor_check(anchor_drift(none, PLAN)).passed is None
+
+
+def test_where_one_slice_alone_has_traffic_its_requests_are_all_of_it():
+    mix = live_mix(mixed({"a": 1.0, "b": 0.0, "c": 0.0})).assign(traffic=[1.0, 0.0, 0.0])
+    assert len(mix) == 3 and mix_check(mix).passed is True

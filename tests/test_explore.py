@@ -186,3 +186,75 @@ def test_the_forest_of_a_slice_is_held_against_its_slice_margin():
     total = forest(known, found, "polite").set_index("model")
     # `other` misfits on polite: the weaker of two methods counts.
     assert total.loc["other", "probability"] == found.candidates["other"].gates["polite"].probability
+
+
+def test_utilities_follow_the_mix_back_and_forth():
+    wide = stored(the_plan(), **everything(the_plan())).settings
+    plan = plan_with(the_plan(), replace(wide, margins={"correct": 0.2, "polite": 0.2}, slice_margins={"correct": 0.2}))
+    known, mixes = stored(plan, **everything(plan)), (SHARE, {"north": 0.2, "south": 0.8})
+    expected = [decided(plan, everything(plan, mix)) for mix in mixes]
+    # The same candidates may be chosen under both.
+    assert {one.verdict for found in expected for one in found.candidates.values()} == {"switch"}
+    assert expected[0].utilities != expected[1].utilities
+    for place in (0, 1, 0):
+        agree(explore(known, replace(known.settings, shares=mixes[place])), expected[place])
+
+
+def test_whether_live_requests_contradict_the_test_set_follows_the_margin_back_and_forth():
+    plan, contradicted = the_plan(), []
+    known = stored(plan, **everything(plan, live=True))
+    for margin in (0.005, 0.15, 0.005):
+        settings = replace(known.settings, margins=known.settings.margins | {"correct": margin},
+                           slice_margins={"correct": 0.2})
+        other = plan_with(plan, settings)
+        expected = decided(other, everything(other, live=True))
+        agree(explore(known, settings), expected)
+        contradicted.append(bool(expected.candidates["new"].gaps))
+    assert contradicted == [True, False, True]
+
+
+def test_an_incumbent_that_retires_within_the_ramp_forces_the_same_choice():
+    content = the_plan().model_dump(by_alias=True)
+    content["models"]["incumbent"]["retires"] = "2027-01-20"
+    plan = type(the_plan()).model_validate(content)
+    made = everything(plan)
+    known = stored(plan, ramp_days=10.0, **made)
+    settings = replace(known.settings, margins={"correct": 0.001, "polite": 0.001})
+    expected = decide(plan_with(plan, settings), alarms=NO_ALARMS, ramp_days=10.0, **made)
+    assert expected.candidate is None and expected.forced
+    assert decide(plan_with(plan, settings), alarms=NO_ALARMS, **made).forced is None
+    agree(explore(known, settings), expected)
+
+
+@pytest.mark.parametrize(("live", "mix"), [(False, {"north": 0.2, "south": 0.8}), (True, SHARE)])
+def test_further_labels_are_weighed_by_the_mix_and_tell_what_they_told_the_test_set(live, mix):
+    from migration_kit.evidence import gate_evidence
+
+    plan = the_plan()
+    made = everything(plan, live=live)
+    known = stored(plan, **made)
+    found = explore(known, replace(known.settings, shares=mix, more=100))
+    asked = {"assurance": 0.9, "slice_assurance": 0.7, "seed": 3}
+    offline = stored(plan, **made | {"gaps": None}).drawn
+    shares = []
+    for right in (True, False):
+        evidence = []
+        for gate in plan.gates:
+            key, of = (gate.id, "new"), made["features"][gate.id]
+            alone = offline[key] if right and live and gate.id == "correct" else None
+            own = gate_evidence(found.drawn[key], of, "new", offline=alone)
+            evidence.append(replace(own, share=np.array(list(mix.values()))) if right else own)
+        shares.append(settled_share(evidence, 100, **asked))
+    told = 1 - found.candidates["new"].labels.verdicts["collect"]
+    assert told == pytest.approx(shares[0]) and told != pytest.approx(shares[1])
+
+
+def test_a_candidate_that_nobody_judged_is_not_decided_by_a_guess():
+    plan = the_plan()
+    made = everything(plan)
+    label = made["features"]["correct"]["label"].copy(deep=True)
+    label.loc[{"model": "new"}] = np.nan
+    made["features"]["correct"] = made["features"]["correct"].assign(label=label)
+    known, expected = stored(plan, **made), decided(plan, made)
+    assert known.drawn["correct", "new"] is not None and expected.candidates["new"].verdict != "switch"
+    agree(explore(known, known.settings), expected)

@@ -266,10 +266,10 @@ def test_what_happens_next_after_a_switch():
 
 def test_what_happens_next_where_nothing_is_decided():
     plan, decision = case([-0.02, -0.2])
-    needed = decision["candidates"]["new"]["labels_needed"]
+    needed, reason = (decision["candidates"]["new"][name] for name in ("labels_needed", "reasons"))
     said = told(story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan))
     assert "old stays in production" in said and "other" not in said
-    assert f"have people judge about {needed} more items" in said if needed else "- new: " in said
+    assert (f"have people judge about {needed} more items" if needed else reason[0]) in said
     plan, decision = case([0.02], gaps=gap_rows(joint=0.02, joint_sd=0.01), checks=[flag("new")])
     said = told(story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan))
     assert "new: find out why live requests contradict the test set on correct" in said
@@ -320,3 +320,63 @@ def test_page_one_says_how_much_better_and_what_happens_if_nobody_decides():
     plan, decision = case([0.02])
     assert "expected loss" not in story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan)
     assert "(the gate of this plan: a loss beyond 3 points is not accepted)" in told(story.question(plan))
+
+
+def test_more_labels_are_asked_for_unless_live_requests_are_all_that_is_open():
+    plan, decision = case([0.02, 0.02])
+    for contradicted, what in (((), "labels"), (("new",), "labels"), (("new", "other"), "evidence")):
+        for model, one in decision["candidates"].items():
+            one |= {"verdict": "collect", "gaps": {"correct": "."} if model in contradicted else {}}
+        said = story.verdict(decision | {"verdict": "collect", "candidate": None}, plan)
+        assert said.startswith(f"## Collect more {what}\n")
+
+
+def test_how_sure_names_the_weakest_gate_and_counts_judgments_over_all_gates():
+    plan, decision = case([0.02])
+    plan, one = with_roles(plan, polite="gate"), decision["candidates"]["new"]
+    one["gates"]["correct"] |= {"probability": 0.99}
+    one["gates"]["polite"] = one["gates"]["correct"] | {"probability": 0.97}
+    few = counts(plan, judged=200)
+    both = pd.concat([few, few.assign(criterion="polite", judged=300)])
+    gaps = pd.concat([gap_rows(), gap_rows().assign(criterion="polite", n_labels=40)])
+    said = told(story.front.sure(decision, estimates(plan), both, gaps, plan))
+    assert "The least sure is polite (97.0%)." in said
+    assert "rests on 200 to 300 judged outputs of each model for every gate" in said
+    assert "and on 120 judged live outputs of new" in said
+
+
+def test_other_methods_are_those_on_all_traffic_for_the_candidate_to_switch_to():
+    plan, decision = case([0.02, -0.2])
+    assert decision["candidate"] == "new"
+    rows = estimates(plan)
+    apart = (rows["slice"] != "all") | (rows["model"] != "new")
+    rows = rows.assign(prob_noninferior=rows["prob_noninferior"].mask(apart, 0.5))
+    said = told(story.front.sure(decision, rows, counts(plan), NO_GAPS, plan))
+    assert "some of 1 other method stay below 95%: 91.0% by labels alone on correct.\n" in said
+    ppi = rows[rows["method"] == "labels_only"].assign(method="ppi")
+    held = {"labels_only": 0.98, "ppi": 0.99, "calibrated": 0.999}
+    both = pd.concat([rows, ppi], ignore_index=True)
+    both = both.assign(prob_noninferior=both["method"].map(held).mask((both["slice"] != "all") | (
+        both["model"] != "new"), 0.5))
+    said = told(story.front.sure(decision, both, counts(plan), NO_GAPS, plan))
+    assert "2 other methods that lean on the labels more agree: each gate holds with 98.0% or more (least by labels " \
+           "alone on correct)." in said
+
+
+def test_nobody_is_said_to_switch_to_the_incumbent():
+    plan, decision = case([0.02], retires="2027-06-30")
+    said = told(story.front.next_steps(decision | {"cheapest": "old"}, [], pd.DataFrame(), RATES, plan))
+    assert "If nobody decides" in said and "Switching to old" not in said
+
+
+@pytest.mark.parametrize(("held", "said"), [
+    ({"correct": 0.99, "polite": 0.9}, "polite in north: 10.0%"),
+    ({"correct": 0.9, "polite": 0.99}, "correct in north: 10.0%")])
+def test_of_several_gates_the_slice_margin_most_likely_broken_is_named(held, said):
+    plan, decision = case([0.02])
+    plan = with_roles(plan, polite="gate")
+    rows = pd.concat([estimates(plan).assign(criterion=name) for name in held], ignore_index=True)
+    north = rows["criterion"].map(held).where(rows["slice"] == "north", 0.999)
+    rows, nobody = rows.assign(prob_noninferior=north), people(plan, decision).iloc[:0]
+    text = told(could_go_wrong(decision, rows, check_table([]).assign(meaning=""), nobody, plan))
+    assert f"losing more than a slice margin is largest for {said}." in text

@@ -123,3 +123,9 @@ def test_figure_and_table_show_every_report(plan):
     # A candidate whose probability is not known stands in the table and not on a line.
     unknown = rows("collect", "collect", probabilities=[None, None])
     assert "b-2026 –" in figures.history(unknown, spec).alt_text
+
+
+def test_reports_on_the_same_data_and_plan_are_held_against_the_one_before(plan):
+    same = rows("collect", "collect", "switch", probabilities=[0.6, 0.8, 0.97], plans="aaa").assign(data_digest="same")
+    told = story.history(same, load_plan(plan)).replace("\\", "")
+    assert "Since the report before, " in told and "b-2026 from 80.0% to 97.0%" in told and "other data" not in told

@@ -203,3 +203,19 @@ def test_texts_stand_there_where_the_plan_allows_them_and_are_not_obeyed(case):
     own = item_table.item_table(features, plan, candidates=False).assign(metric_says="bad")
     told = page(tables.items.apart(item_table.far_apart(own), open_plan, plan.criteria[0], data)).get_text()
     assert "old 1" in told and "new 1" not in told
+
+
+def test_a_metric_that_counts_the_other_way_agrees_where_it_is_low():
+    label, plan = np.array([[1.0, 0], [0, 1], [1, 1], [0, 0]]), small_plan(metric_better="lower")
+    features = build_features(small_data(1 - label[:, :, None], label, plan), plan, "correct")
+    assert (item_table.item_table(features, plan)["disagreement"] == 0).all()
+
+
+def test_twins_share_the_chance_of_the_one_judgment_they_got():
+    label, values = np.array([[1, NAN], [1, 0], [0, NAN]]), np.array([[1.0, 1], [0, 1], [1, 1]])[:, :, None]
+    text, plan = np.array([["same", "same"], ["a", "b"], ["c", "d"]], dtype=object), small_plan()
+    features = build_features(small_data(values, label, plan, text=text), plan, "correct")
+    new, old = (item_table.item_table(features, plan, candidates=candidates, fit=posterior(features)).set_index(
+        "item_id")["chance"] for candidates in (True, False))
+    assert 0 < new["i00000"] == old["i00000"] < 1
+    assert np.isnan(new["i00002"]) and not np.isnan(old["i00002"])

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import small_data, small_plan
 from test_label_plan import drawn, migration, two_regions
 
 from migration_kit import story
 from migration_kit.data_checks import data_checks
 from migration_kit.features import FEWEST_RARER, build_features
-from migration_kit.label_blocks import further_by_slice, lifted
+from migration_kit.label_blocks import blocking_checks, further_by_slice, lifted
 from migration_kit.label_design import label_design
 from migration_kit.label_prospects import AT_RANDOM, CURVE_SIZES, PLANNED
 from migration_kit.label_tasks import task_files
@@ -194,7 +195,35 @@ def test_live_requests_are_named_only_where_the_plan_has_some(tmp_path):
     content["data"]["live"] = [{"path": "live.csv"}]
     with_live = Plan.model_validate(content)
     files, path = task_files(tmp_path / "t.csv"), tmp_path / "migration.yml"
-    for one, said in ((plan, "test set alone; "), (with_live, "test set alone, without live requests")):
+    for one, said in ((plan, "test set alone"), (with_live, "test set alone, without live requests")):
         text = labels_text(found, one, data, wanted=60, tasks=120, files=files, plan_path=path)
         for where in (told(found, one), text):
             assert said in where and ("live requests" in where) == (one is with_live)
+
+
+def test_checks_of_several_criteria_must_all_lift():
+    plan, data = migration(0.9, 0.9, labelled=20)
+    features = build_features(data, plan, "correct")
+    one, two = (lifted(dict.fromkeys(names, features), np.array([[40.0]]), criteria=names, models=["new"])
+                for names in (["correct"], ["correct", "kind"]))
+    assert 0.1 < one < 0.9 and two == pytest.approx(one**2)
+
+
+def test_fewer_labels_than_both_kinds_need_have_no_odds():
+    plan, data = migration(0.5, 0.5, labelled=2)
+    features, items = build_features(data, plan, "correct"), FEWEST_RARER - 3
+    # Two outputs an item, and four labels by now.
+    assert 4 + 2 * items < 2 * FEWEST_RARER
+    assert lifted({"correct": features}, np.array([[float(items)]]), criteria=["correct"], models=["new"]) == 0
+
+
+def test_of_preferences_those_of_the_candidate_alone_are_counted():
+    rng = np.random.default_rng(1)
+    plan, said = small_plan(scale="pairwise", margin=0.1), np.where(np.arange(40) % 5 < 3, 1.0, -1.0)
+    data = small_data(rng.integers(-1, 2, (100, 2, 1)) * 1.0, np.full((100, 2), np.nan), plan)
+    label = pd.DataFrame({"item_id": [f"i{n:05d}" for n in range(40)], "model": "new", "criterion": "correct",
+                          "rater": "anna", "rater_kind": "human", "value": said, "repeat": "0",
+                          "inclusion_prob": np.nan})
+    scores = pd.concat([data.scores[data.scores["model"] == "new"], label]).assign(opponent="old", side=None)
+    check, _ = blocking_checks(build_features(replace(data, scores=scores), plan, "correct"), decides=True)
+    assert f"Judgments other than the commonest (1) stand {(said < 0).sum()} times" in check.text

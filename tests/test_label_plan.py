@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,24 @@ from migration_kit.label_design import label_design
 from migration_kit.label_plan import (
     ALIKE,
     APART,
+    MISSING,
+    RARE,
     SAME,
     by_part,
     gains,
     plan_labels,
+    strata_table,
     with_answers,
 )
-from migration_kit.label_prospects import AT_RANDOM, CURVE_SIZES, PLANNED, next_labels, prospects
+from migration_kit.label_prospects import (
+    AT_RANDOM,
+    CURVE_SIZES,
+    PLANNED,
+    deciding,
+    next_labels,
+    prospects,
+    urgency,
+)
 from migration_kit.label_slices import slice_draws
 from migration_kit.label_words import worth
 from migration_kit.label_worth import worth_by_slice
@@ -181,7 +193,7 @@ class TestWhatDecides:
         found = drawn(plan, data)
         assert set(found.prospects.closed) == {"new", "other"} and found.plan.models == ("new", "other")
 
-    def test_slices_with_a_margin_of_their_own_get_labels_until_they_are_settled(self):
+    def test_slices_with_a_margin_of_their_own_get_more_labels(self):
         regions, share = two_regions(rare=0.1), {"rare": 0.02, "usual": 0.98}
         plain = drawn(*migration(0.8, 0.8, regions=regions, share=share), n=100)
         asked = drawn(*migration(0.8, 0.8, regions=regions, share=share, slice_margin=0.06), n=100)
@@ -373,3 +385,131 @@ def test_figures_tables_and_sentences_tell_the_same_numbers():
     assert f">{part.loc['rare', 'next']}<" in html and "at random" in html
     told = story.labels.assurance(found, plan)
     assert all(f"- {model}: " in told for model in plan.candidates)
+
+
+class TestSlicesAroundTheTotal:
+    SCALE = 0.1
+
+    def drawn(self, mean, sd):
+        total = np.random.default_rng(1).normal(0.2, 0.02, 8000)
+        found = slice_draws(total, np.array(mean), np.array(sd), np.full(len(mean), 1 / len(mean)), scale=self.SCALE,
+                            rng=np.random.default_rng(2))
+        return found - total[:, None]
+
+    def test_labels_that_say_nothing_leave_the_prior(self):
+        # Each of two slices lies off their mean by its own deviation less half of both: variance scale² / 2.
+        assert self.drawn([0.0, 0.0], [50.0, 50.0]).std(axis=0) == pytest.approx(self.SCALE / np.sqrt(2), rel=0.1)
+
+    def test_labels_that_say_all_leave_their_own_error(self):
+        found = self.drawn([0.3, -0.3], [0.01, 0.01])
+        assert found.mean(axis=0) == pytest.approx([0.3, -0.3], abs=0.01)
+        assert found.std(axis=0) == pytest.approx(0.01 / np.sqrt(2), rel=0.1)
+
+    def test_a_slice_without_labels_lies_as_far_off_as_the_others_do_from_each_other(self):
+        alike, apart = (self.drawn([*(far * np.array([-1, -0.5, 0, 0.5, 1])), NAN], [0.005] * 5 + [NAN])[:, -1].std()
+                        for far in (0, 0.2))
+        assert alike < self.SCALE / 3 and apart > self.SCALE
+
+    def test_slices_alike_lie_on_the_total_whatever_the_level_of_their_labels(self):
+        assert self.drawn([0.3, 0.3], [0.01, 0.2]).mean(axis=0) == pytest.approx([0, 0], abs=0.01)
+
+
+def test_the_outlook_names_the_first_size_that_is_likely_to_settle_it_by_the_planned_odds():
+    plan, data = migration(0.8, 0.81, labelled=80)
+    found = drawn(plan, data)
+    assert found.prospects.verdicts["new"] == "collect"
+    odds = dict(zip((0, *CURVE_SIZES), (0.0, 0.3, 0.6, 0.85, 0.9, 0.95), strict=True))
+    settled = found.curve["labels"].map(odds).where(found.curve["chosen"] == PLANNED, 0.99)
+
+    def told(part):
+        curve = found.curve.assign(settled=part * settled, switch=0.8 * part * settled, keep=0.2 * part * settled)
+        return story.labels.assurance(found._replace(curve=curve), plan)
+
+    assert "about 100 further items, chosen so, lead to a verdict with probability 85.0% (`switch` 68.0%, `keep` " \
+           "17.0%)." in told(1)
+    assert "even 400 further items lead to a verdict with a probability of only 47.5%, less than 80%" in told(0.5)
+
+
+@pytest.mark.parametrize("given", [NAN, 0.3])
+def test_judged_items_out_of_reach_keep_their_probability_or_take_the_share_judged_by_now(given):
+    text = np.array([[f"old {n}", f"new {n}"] for n in range(400)], dtype=object)
+    text[:30, 1] = None
+    plan, data = migration(0.8, 0.8, n=400, text=text)
+    human = data.scores["rater_kind"] == "human"
+    gone = human & (data.scores["model"] == "new") & (data.scores["item_id"] < "i00030")
+    scores = data.scores.assign(inclusion_prob=np.where(human, given, NAN))[~gone]
+    rows = drawn(plan, replace(data, scores=scores), n=30).plan.inclusion
+    out, used = rows["stratum"] < 0, rows["before"].notna() | (rows["drawn"] == 1)
+    assert out.sum() == 30 and not used[out].any()
+    assert rows.loc[out, "inclusion_prob"].to_numpy() == pytest.approx(
+        used.sum() / (400 - 30) if np.isnan(given) else given)
+
+
+def test_what_a_random_draw_would_have_is_the_share_of_items_left():
+    plan, data = migration(0.8, 0.8, regions=two_regions(), share={"rare": 0.5, "usual": 0.5})
+    human = data.scores["rater_kind"] == "human"
+    rare = set(data.items.loc[data.items["slice"] == "rare", "item_id"])
+    # All labels are of one slice.
+    found = drawn(plan, replace(data, scores=data.scores[~human | data.scores["item_id"].isin(rare)]), n=60)
+    part = by_part(found.plan.strata).set_index("name")
+    left = part["items"] - part["labelled"]
+    for names in (["rare", "usual"], [name for name in part.index if name not in ("rare", "usual")]):
+        assert part.loc[names, "at_random"].to_numpy() == pytest.approx(60 * left[names] / left[names].sum())
+        assert part.loc[names, "labelled"].nunique() > 1
+
+
+@pytest.mark.parametrize(("pattern", "pairwise_", "said"), [
+    ((1, 1), False, SAME), ((1, 2), False, APART), ((0, 1), False, MISSING), ((0, 2), True, SAME),
+    ((0, 1), True, APART), ((0, 3), True, APART), ((0, 0), True, MISSING), ((0, 3, 3), True, SAME),
+    (None, False, RARE)])
+def test_what_the_metric_says_in_a_stratum(pattern, pairwise_, said):
+    plan, data = migration(0.8, 0.8, n=300)
+    features = build_features(data, plan, "correct").assign_attrs(kind="pairwise" if pairwise_ else "binary")
+    design = label_design(build_features(data, plan, "correct"), ["new"], n=10)
+    one = design._replace(stratum=np.zeros_like(design.stratum), slice_index=np.array([0]), weight=np.ones(1),
+                          pattern=[pattern], alike=np.array([False]))
+    assert strata_table(one, features, np.array([1]))["says"].tolist() == [said]
+
+
+def test_a_candidate_without_a_verdict_decides_before_one_that_may_replace_the_incumbent():
+    plan, _ = migration(0.8, 0.8, 0.8, n=100)
+    held = {"new": 0.96, "other": 0.97}
+    gates = {model: {"correct": SimpleNamespace(probability=one)} for model, one in held.items()}
+    for waiting in ("other", "new"):
+        verdicts = dict.fromkeys(held, "switch") | {waiting: "collect"}
+        found = SimpleNamespace(gates=gates, verdicts=verdicts)
+        assert deciding(found, plan, ["correct"], [*held]) == ("correct", waiting, held[waiting])
+    ready = SimpleNamespace(gates=gates, verdicts={"new": "keep", "other": "switch"})
+    assert deciding(ready, plan, ["correct"], [*held]) == ("correct", "other", held["other"])
+
+
+def test_a_slice_matters_by_the_ratio_of_margins_until_it_holds_or_fails_for_every_candidate():
+    plan, _ = migration(0.8, 0.8, 0.8, n=100, slice_margin=0.06)
+    held = {"holds": (1, 0.99), "fails": (0, 0.01), "holds for one": (1, 0.5), "either way": (1, 0), "open": (0.5, 0.9)}
+    found = SimpleNamespace(gates={model: {"correct": SimpleNamespace(slices={
+        name: of[place] for name, of in held.items()})} for place, model in enumerate(plan.candidates)})
+    ratio = plan.gates[0].margin / plan.gates[0].slice_margin
+    assert urgency(plan, found, "correct", plan.candidates, [*held, "not judged"]).tolist() == pytest.approx(
+        [0, 0, ratio, 0, ratio, ratio])
+
+
+def test_only_items_that_nobody_judged_bring_worth_to_another_gate():
+    plan, data = migration(0.8, 0.8, labelled=900)
+    design = label_design(build_features(data, plan, "correct"), ["new"], n=100)
+    design = design._replace(spread=np.full(len(design.weight), 0.5))
+    # All that are left are drawn, and on the other gate nobody has judged any.
+    other = design._replace(labelled=np.zeros_like(design.labelled))
+    told = worth_by_slice(design, {"kind": other}, [100], n_slices=1)[100]["kind"]
+    assert told.sum() == pytest.approx(100, rel=0.2)
+
+
+def test_every_gate_has_the_new_labels_that_are_its_own():
+    rng, share = np.random.default_rng(0), np.array([0.5, 0.5])
+    slices = rng.normal(0, 0.05, (2000, 2))
+    gate = Evidence(draws=np.column_stack([slices @ share, slices]), margin=np.array([0.03, NAN, NAN]),
+                    labels=np.array([50.0, 50.0]), items=np.array([500.0, 500.0]), share=share, spread=0.2)
+    new, asked = [np.array([100.0, 0.0]), np.array([0.0, 30.0])], {"assurance": 0.95, "slice_assurance": 0.8, "seed": 1}
+    both = foreseen([gate, gate], new, **asked).left
+    for place, one in enumerate(new):
+        assert both[place] == pytest.approx(foreseen([gate], [one], **asked).left[0])
+    assert both[0][1] < both[1][1] and both[1][2] < both[0][2]

@@ -603,3 +603,52 @@ class TestTheTableOfInclusion:
         text = PLAN.replace("  outputs:", "  inclusion: [{path: items.csv}]\n  outputs:")
         (folder / "migration.yml").write_text(text, "utf-8")
         assert (human(folder)["inclusion_prob"] == 0.3).all()
+
+    def test_a_probability_of_1_is_one(self, folder):
+        found = self.read(folder, "item_id,criterion,inclusion_prob\n" + self.lines(1))
+        assert (found["inclusion_prob"] == 1).all()
+
+    def test_without_a_criterion_a_row_is_about_every_one(self, folder):
+        scores = pd.read_csv(folder / "scores.csv")
+        liked = scores[scores["rater_kind"] == "human"].assign(criterion="liked", value=3)
+        pd.concat([scores, liked]).to_csv(folder / "given.csv", index=False)
+        rows = "".join(f"q{n:02d},{0.1 + n / 100}\n" for n in range(LABELLED))
+        found = self.read(folder, "item_id,inclusion_prob\n" + rows, scores="given.csv")
+        assert set(found["criterion"]) == {"correct", "liked"}
+        assert found["inclusion_prob"].to_numpy() == pytest.approx(0.1 + found["item_id"].str[1:].astype(int) / 100)
+
+
+@pytest.mark.parametrize("more", ["another item", "a metric"])
+def test_a_file_of_the_plan_that_holds_more_than_these_answers_is_not_written_over(folder, more):
+    out, scores = chosen(folder), folder / "scores_labels.csv"
+    fill(out, says)
+    call("labels", folder, "--collect", out, "--out", scores)
+    take_in(folder, "scores_labels.csv", "labels/next.inclusion.csv")
+    rows = pd.read_csv(scores)
+    other = {"another item": {"item_id": "q00"}, "a metric": {"rater": "judge-x", "rater_kind": "judge"}}[more]
+    assert "q00" not in set(rows["item_id"])
+    pd.concat([rows, rows.head(1).assign(**other)]).to_csv(scores, index=False)
+    before = scores.read_bytes()
+    result = call("labels", folder, "--collect", out, "--out", scores, "--force")
+    assert result.exit_code == 2 and "the plan reads this file" in result.stderr
+    assert scores.read_bytes() == before
+
+
+def test_where_files_cannot_be_written_together_those_that_were_there_stay(tmp_path, monkeypatch):
+    def fails(self, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    old.write_text("before", "utf-8")
+    monkeypatch.setattr(files.Path, "replace", fails)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_together({old: "after", new: "after"})
+    assert old.read_text("utf-8") == "before" and list(tmp_path.iterdir()) == [old]
+
+
+def test_how_many_tasks_wait_for_an_answer_is_told(folder):
+    out = chosen(folder)
+    tasks = len(rows_of(out))
+    fill(out, lambda row: "1" if int(row["task_id"][1:]) <= 5 else "")
+    said = call("labels", folder, "--collect", out, "--out", folder / "x.csv").stdout
+    assert f"5 tasks of {tasks} judged (ann 5)" in said and f"{tasks - 5} wait for an answer" in said

@@ -411,5 +411,20 @@ def test_the_text_of_the_request_is_not_taken_for_that_of_the_outputs(live):
     rows = with_texts({(item, model): f"What is {item}?" for item in ("s1", "s2") for model in ("old", "new")})
     told = refused(live, rows=rows, columns=f"{COLUMNS},text")
     assert "all models have the same text on each of 2 shadow requests" in told and "rename the column" in told
-    # One request alike is what outputs may be.
-    live(rows=with_texts(), columns=f"{COLUMNS},text")
+
+
+def test_one_request_alike_among_others_is_what_outputs_may_be(live):
+    data, _ = live(rows=with_texts({**TEXTS, ("s1", "new"): TEXTS["s1", "old"]}), columns=f"{COLUMNS},text")
+    told = data.live.drop_duplicates(["item_id", "model"]).set_index(["item_id", "model"])["text"]
+    assert told["s1", "old"] == told["s1", "new"] and told["s2", "old"] != told["s2", "new"]
+
+
+def test_texts_stand_on_rows_of_the_shadow_alone(live):
+    # The same request in the canary, and outputs of the test set read again.
+    rows = [*with_texts(rows=shadow_rows()), *(f"{row.replace('r1,', 's1,', 1)}," for row in canary_rows())]
+    rows += with_texts({("q01", "old"): "a secret"}, rows=anchor_rows())
+    data, _ = live(rows=rows, columns=f"{COLUMNS},text")
+    assert set(data.live.loc[data.live["text"].notna(), "stage"]) == {"shadow"}
+    assert (data.live.loc[data.live["stage"] == "canary", "item_id"] == "s1").any()
+    (told,) = [text for text in data.notes["text"] if "'text'" in text]
+    assert "1 row of stage 'anchor' is not used" in told

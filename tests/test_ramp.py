@@ -258,3 +258,24 @@ def test_the_figure_of_a_ramp_tells_where_it_stands():
     assert [text.get_text() for text in drawn.axes[0].texts] == ["1%", "5%"]
     assert figures.ramp(path, PLAN, "other").alt_text.startswith("No users of other")
     assert "resolved" in tables.ramp_looks(ramp_look(counts_of(days), PLAN), PLAN).as_raw_html()
+
+
+def test_a_step_up_that_the_rule_had_not_allowed_is_told():
+    looks = ramp_look(counts_of([(0.01, 600, 0.80, 59_400, 0.80), (0.05, 3_000, 0.80, 57_000, 0.80)]), PLAN)
+    assert looks["action"].tolist() == [HOLD, HOLD]
+    for before in (HOLD, ROLL_BACK, PROMOTE):
+        mine = looks.assign(action=[before, HOLD])
+        told = story.ramp(ramp_actions(mine, PLAN), mine, PLAN, split_as_planned=True)
+        early = "The step up from 1% of users was taken although the rule did not say promote"
+        assert told.count("was taken although") == (before != PROMOTE)
+        assert (f"{early} (resolved: {before})." in told) == (before != PROMOTE)
+
+
+@pytest.mark.parametrize(("part", "apart"), [(0.4, True), (0.6, False), (1.0, False), (1.9, False), (2.5, True)])
+def test_tables_with_far_fewer_or_more_users_than_the_plan_counts_on_are_told(part, apart):
+    days = [(share, round(60_000 * share * part), 0.80, round(60_000 * (1 - share) * part), 0.80)
+            for share in (0.01, 0.01, 0.05)]
+    looks = ramp_look(counts_of(days), PLAN)
+    told = story.ramp(ramp_actions(looks, PLAN), looks, PLAN, split_as_planned=True)
+    assert (f"The tables hold {60_000 * part:,.0f} users a day, and the plan counts on 60,000" in told) == apart
+    assert ("The tables hold" in told) == apart

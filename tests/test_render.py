@@ -318,3 +318,17 @@ def test_what_scrolls_is_reached_without_a_mouse():
                          "html.parser")
     assert page.select_one(".picture")["tabindex"] == "0"
     assert page.find_all("pre") and all(tag["tabindex"] == "0" for tag in page.find_all("pre"))
+
+
+def test_index_says_when_the_incumbent_retires_and_where_the_data_come_from(tmp_path):
+    path = write_migration(tmp_path / "data" / "support")
+    plain = path.read_text("utf-8")
+    dated = plain.replace("{id: a-2025}", "{id: a-2025, retires: 2027-02-28}").replace(
+        "data: {", "data: {source: tickets of August, ")
+    for text, facts in ((plain, []), (dated, ["a-2025, retires 2027-02-28", "tickets of August"])):
+        path.write_text(text, "utf-8")
+        folder = tmp_path / "runs" / "support"
+        open_run(folder, plan=path, stage=STAGES[0]).finish()
+        index = render_run(folder).read_text("utf-8")
+        assert [told for told in ("a-2025, retires 2027-02-28", "tickets of August") if told in index] == facts
+        assert (", retires" in index) == bool(facts)

@@ -1,6 +1,7 @@
 """Signatures: who may, what they are bound to, what voids them, and that every page says so."""
 
 import json
+import re
 import shutil
 import threading
 
@@ -200,3 +201,16 @@ def test_a_lock_left_behind_and_a_broken_record_are_told(folder, monkeypatch):
 
 def test_help_says_what_sign_does():
     assert "voids the signature" in " ".join(call("sign", "--help").stdout.split())
+
+
+def test_the_first_page_says_who_must_sign_before_any_further_step(folder):
+    def told():
+        render_run(folder)
+        page = (folder / "index.html").read_text("utf-8")
+        return re.findall(r'<p class="soft">(.*) must sign before any further step', page)
+
+    assert told() == [SHOWN]
+    sign(folder, role=ROLES[0], decision="approve")
+    assert told() == [SHOWN.split(" and ")[1]]
+    sign(folder, role=ROLES[1], decision="approve")
+    assert told() == []

@@ -418,3 +418,50 @@ def test_limits_tell_whether_several_people_judged(case):
     told = story.measured.limits({"correct": several}, data, own, full=False)
     assert "were not made in this run" in told
     assert "by more than one rater" in told and "Agreement between raters was not measured" not in told
+
+
+def test_limits_count_live_requests_judgments_and_users(case):
+    plan, data, features = case
+    slices = data.traffic["slice"].tolist()
+    rows = [{"item_id": f"r{n}", "model": model, "criterion": "correct", "stage": "shadow", "user": f"r{n}",
+             "rater_kind": "human" if n < 2 and model != "small" else "judge", "slice": slices[n % len(slices)]}
+            for n in range(6) for model in plan.model_ids]
+    met = {"u1": "new", "u2": "old", "u3": "old"}
+    rows += [{"item_id": user, "model": model, "criterion": "resolved", "stage": "canary", "user": user,
+              "rater_kind": "human", "slice": slices[0]} for user, model in met.items()]
+    told = story.measured.limits({"correct": features}, replace(data, live=pd.DataFrame(rows)), plan, full=True)
+    assert "Live requests: 6 requests of the shadow, of which people judged 2 on correct." in told
+    assert "Nobody judged live outputs of small: whether the test set holds for it" in told
+    assert "- 1 user of the canary met new; what users do at full load" in told
+
+
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ((20, 14), (20, 5), "fewest in emea, where 5 outputs of new were judged, of 31 items."),
+    ((3, 14), (20, 14), "fewest in amer, where 3 outputs of old were judged, of 30 items."),
+    ((20, 1), (20, 1), "fewest in emea, where 1 output of every model was judged, of 31 items.")])
+def test_where_the_fewest_labels_are_is_told_with_the_model(case, old, new, said):
+    counts = pd.DataFrame([{"criterion": "correct", "model": model, "slice": name, "items": 30 + place, "labels": n}
+                           for model, of in (("old", old), ("new", new))
+                           for place, (name, n) in enumerate(zip(("amer", "emea"), of, strict=True))])
+    assert story.measured.labels_by_slice(counts, case[0]) == f"- correct: {said}"
+
+
+def test_live_requests_are_dated_stage_by_stage(case):
+    plan, data, _ = case
+    days = {"shadow": ("2026-11-03", "2026-11-06", "2026-11-01"), "canary": ("2026-11-20", "2026-11-20")}
+    live = pd.DataFrame([{"stage": stage, "time": pd.Timestamp(day, tz="UTC")}
+                         for stage, those in days.items() for day in those])
+    told = story.source(plan, replace(data, live=live))
+    assert told.endswith("Live requests: shadow of 2026-11-01 to 2026-11-06 and canary of 2026-11-20.")
+    assert "Live requests" not in story.source(plan, data)
+
+
+def test_how_many_items_kept_aside_were_judged_above_too_is_told(case):
+    data = case[1]
+    human = data.scores[data.scores["rater_kind"] == "human"]
+    apart = human.head(3).assign(item_id=["x1", "x2", "x3"])
+    held = pd.concat([apart, human[human["item_id"].isin(human["item_id"].unique()[:2])]])
+    told = story.held_out_heading(replace(data, held_out=held))
+    assert "with judgments of 5 items was kept aside" in told
+    assert "2 of these items are among those whose judgments were used above." in told
+    assert "of these items" not in story.held_out_heading(replace(data, held_out=apart))

@@ -219,3 +219,17 @@ def test_flip_points_stand_with_what_is_now_and_leave_out_what_never_turns(case)
     assert ["prior on correct", "1.00 times", "1.41 times", "switch"] in found
     assert ["weight on correct", "1.00", "0.25", "switch to new"] in found
     assert ["new: collect"] in found and len([row for row in found if row[-1].startswith("switch")]) == 4
+
+
+def test_labels_by_slice_stand_under_their_slice_with_its_items():
+    counts = pd.DataFrame([{"criterion": "correct", "model": model, "slice": name, "items": items, "labels": n}
+                           for model, of in (("old", (20, 9)), ("new", (5, 3)))
+                           for (name, items), n in zip((("west", 40), ("east", 30)), of, strict=True)])
+    for rows in (counts, counts.sort_values(["model", "labels"], ascending=[False, True])):
+        shown = tables.labels_by_slice(rows)
+        heads = [one.get_text() for one in page(shown).select("thead th") if one.get_text()]
+        for model, of in (("old", {"west": "20", "east": "9"}), ("new", {"west": "5", "east": "3"})):
+            (told,) = (row for row in cells(shown) if row[0] == model)
+            named = dict(zip(heads[-4:], told, strict=True))
+            assert {name.split(" ")[0]: n for name, n in named.items() if "(" in name} == of
+        assert {"west (40)", "east (30)"} <= set(heads)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from helpers import small_data, small_plan
+from helpers import small_data, small_features, small_plan
 from scipy.stats import norm
 
 from migration_kit import figures, story, tables
@@ -14,13 +14,16 @@ from migration_kit.gates import contrasts
 from migration_kit.transport import (
     FLAGGED_AT,
     GAP_COLUMNS,
+    at_margins,
     gap_scale,
     joined_normals,
+    judged_outputs,
     live_contrasts,
     seen_part,
     transport_check,
     transport_gap,
 )
+from migration_kit.wording import share
 
 MODELS = ("old", "new", "other")
 N = 40
@@ -240,3 +243,36 @@ def test_what_follows_from_a_gap_is_said(setting, shown, sd, said):
     _, plan = setting
     table = gaps(setting, drawn([[shown, shown]], sd, models=("old", "new")))
     assert said in story.shadow.transport(table, plan, plan.criteria[0])
+
+
+def test_the_weight_of_live_judgments_is_how_far_they_draw_the_promise(setting):
+    _, plan = setting
+    table = gaps(setting, drawn([[-0.08, -0.08]], 0.02, models=("old", "new")))
+    row = table[table["slice"] == TOTAL].iloc[0]
+    weight = share((row["joint"] - row["offline"]) / (row["shadow"] - row["offline"]))
+    assert f"the live judgments have {weight} of the weight." in story.shadow.transport(table, plan, plan.criteria[0])
+
+
+@pytest.mark.parametrize("fewer", ["old", "new"])
+def test_the_model_with_fewer_judged_outputs_counts(setting, fewer):
+    labels = dict.fromkeys(MODELS, 200) | {fewer: 10}
+    table = gaps(setting, drawn([[-0.08, -0.08]], 0.02, models=("old", "new")), labels=labels)
+    assert table.set_index("slice")["n_labels"].to_dict() == {TOTAL: 10, "a": 5, "b": 5}
+
+
+@pytest.mark.parametrize("slice_margin", [None, 0.1])
+def test_held_against_the_margins_of_their_own_plan_gaps_stay_what_they_are(slice_margin):
+    plan = plan_with(margin=0.03, slice_margin=slice_margin)
+    own = features_of(plan)
+    table = gaps((own, plan), drawn([[-0.08, 0.0]], 0.02, models=("old", "new")), scale=gap_scale(plan, own))
+    again, held = at_margins(table, plan, {plan.criteria[0].id: own}), "prob_noninferior"
+    pd.testing.assert_frame_equal(again.drop(columns=held), table.drop(columns=held))
+    np.testing.assert_allclose(again[held], table[held], atol=0.03)
+
+
+def test_judged_outputs_are_counted_by_slice_and_in_all():
+    regions = np.repeat(["a", "b"], [30, 10])
+    plan = plan_with()
+    label = np.where(np.arange(40)[:, None] < [40, 35, 12], 1.0, np.nan)
+    found = judged_outputs(small_features(np.ones((40, 3, 1)), label, plan, regions=regions))
+    assert found.loc[list(MODELS), [TOTAL, "a", "b"]].to_numpy().tolist() == [[40, 30, 10], [35, 30, 5], [12, 12, 0]]

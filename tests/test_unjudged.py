@@ -138,3 +138,11 @@ def test_better_and_worse_sides_are_told_for_the_scales_there_are(scale, said, n
                             "judged": 2, "judgments": 2, "mean": 0.5, "middle": 0.5, "bad": 1, "good": 1}])
     note = page(tables.flow(counts, plan, outcomes=True)).get_text()
     assert said in note and not_said not in note
+
+
+def test_one_criterion_with_a_say_keeps_the_verdict_open_beside_a_monitor():
+    features, plan, _ = case(*MODELS)
+    watched = plan.criteria[0].model_copy(update={"id": "watched", "role": "monitor"})
+    plan = plan.model_copy(update={"criteria": (*plan.criteria, watched)})
+    told = story.judged({"correct": features, "watched": features}, plan)
+    assert "on correct and watched.**" in told and "`collect`" in told and "only watches" not in told

@@ -9,7 +9,14 @@ from migration_kit.data import load_data
 from migration_kit.estimands import quality
 from migration_kit.features import build_features
 from migration_kit.plan import load_plan
-from migration_kit.prior_predictive import BEFORE_AFTER, QUICK, at_odds, before_after, prior_draws
+from migration_kit.prior_predictive import (
+    BEFORE_AFTER,
+    QUICK,
+    at_odds,
+    before_after,
+    prior_draws,
+    prior_predictive_check,
+)
 from migration_kit.widgets import model_panel as panels
 from migration_kit.widgets import progress
 from migration_kit.widgets import refit as refits
@@ -136,3 +143,16 @@ def test_progress_is_quiet_where_nobody_looks(monkeypatch):
     assert [(name, value) for name, value, _ in steps] == [("a", 0), ("<b>", 1)]
     assert "fitting a, 1 of 2" in steps[0][2] and "&lt;b&gt;" in steps[1][2] and "<progress" in steps[0][2]
     assert bar.value == 2 and "2 of 2 done" in text.value and "<progress" not in text.value
+
+
+def test_few_items_leave_no_slice_out(case):
+    plan, _, features, _ = case
+    few = prior_draws(features, plan, draws=20, most_items=1)["calibrated"]
+    assert set(few["slice"].to_numpy()) > {"all"} and few.notnull().all()
+
+
+def test_an_incumbent_at_odds_with_the_priors_is_told_and_is_no_candidate(case):
+    plan, _, features, _ = case
+    prior = prior_draws(features, plan, draws=20)
+    found = prior_predictive_check(features, plan, prior=prior.assign(calibrated=0 * prior["calibrated"] + 0.01))
+    assert at_odds(found.table) == list(plan.model_ids) and found.models == tuple(plan.candidates)
