@@ -34,6 +34,15 @@ NOTEBOOK_STACK = ("ipykernel", "nbconvert")
 
 
 
+def test_tables_that_the_benchmarks_name_are_committed_or_said_not_to_be():
+    lines = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").splitlines()
+    cells = "\n".join(line.split("|")[2] for line in lines if re.match(r"\| `\w+\.py` ", line))
+    named = set(re.findall(r"`(\w+\.csv)`", cells))
+    unrun = {name for told in re.findall(r"((?:`\w+\.csv`(?:, )?)+) \(not run", cells)
+             for name in re.findall(r"\w+\.csv", told)}
+    assert named - unrun == {path.name for path in (ROOT / "benchmarks" / "results").iterdir()}
+
+
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
