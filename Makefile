@@ -40,8 +40,9 @@ setup: $(INSTALLED) ## Make .venv from the lock, with every hash checked
 report: $(INSTALLED) ## Run the five notebooks on PLAN and make one HTML report of them
 	@$(BIN)/migration-kit run "$(PLAN)" $(ARGS)
 
+# The tests of a file share what is slow to set up, so one process runs them all.
 test: $(INSTALLED) ## Run the tests that need no browser; ARGS=--slow adds those that fit many models
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-browser: $(INSTALLED) $(AXE) ## Run the tests of pages and notebooks in Chromium
 	@$(BIN)/python -m pytest --browser tests/browser -rs $(ARGS)

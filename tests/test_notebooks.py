@@ -24,8 +24,6 @@ requirements:
   - {id: "<b>right</b>", criterion: "$x_1$", at_least: 0.1}
 """
 LARGEST_PAGE = 3_000_000
-# All of them look at one run: made once, by one worker.
-pytestmark = pytest.mark.xdist_group("notebooks")
 
 
 def write_hostile(folder: Path) -> Path:

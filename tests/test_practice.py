@@ -128,13 +128,11 @@ def chance_to_hold(plan: Path) -> pd.Series:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("practice")
 def test_ten_answers_against_the_rule_settle_nothing(place):
     assert chance_to_hold(label(place, honest=False))["helper-2"] < 0.8
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("practice")
 def test_the_verdict_turns_from_run_to_run(place):
     folder, run = place / "data" / "practice", place / "runs" / "practice"
     run_pipeline(folder / "migration.yml", run, fast=True, progress=False)

@@ -36,14 +36,6 @@ SETTINGS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            # One worker holds the run, the browser and the server.
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 def lacking(reason: str) -> None:
     """Skip for a user who did not ask for it; fail where everything has to be there."""
     if os.environ.get("CI") == "true":
