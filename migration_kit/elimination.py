@@ -1,4 +1,4 @@
-"""Who fell at which step, and why: the road from all candidates to those that may replace the incumbent."""
+"""Who stopped at which step, and why: the road from all candidates to those that may replace the incumbent."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -37,7 +37,7 @@ def elimination(plan: Plan, decision: dict, requirements: pd.DataFrame) -> pd.Da
     Returns
     -------
     DataFrame
-        `ELIMINATION_COLUMNS`; one row a step and candidate that fell there, ``candidate`` "" where nobody fell.
+        `ELIMINATION_COLUMNS`; one row a step and candidate that stopped there, ``candidate`` "" where nobody did.
         A candidate whose verdict is ``keep`` falls at the first step that rules it out, one whose verdict is
         ``collect`` at the first that it is not shown to pass. ``remaining``: who is left after the step, listed; after
         the last step that are the candidates that may replace the incumbent.

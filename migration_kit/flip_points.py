@@ -184,7 +184,7 @@ def _margins(gates, name: str, model: str, present: Change, judged: Callable) ->
     verdict = str(judged(present))
     for at, other in _turns(path, judged(change), now, verdict):
         limit = "from" if at > now else "below"
-        yield _row(model, "margin", f"With a margin on {name} {limit} {unit.size(at)}"
+        yield _row(model, "margin", f"With a margin on {name} {limit} {unit.limit(at, up=at > now)}"
                    f"{' on' if at > now else ''} instead of {unit.size(now)}, the verdict on {model} would be {other}.",
                    criterion=name, at=at, now=now, verdict=other)
 
@@ -202,7 +202,7 @@ def _slice_margins(gates, name: str, model: str, present: Change, judged: Callab
     for at, other in _turns(path, judged(change), now, str(judged(present))):
         weakest = gate.names[int(_share_below(losses, np.array([at]))[0].argmin())]
         limit = "from" if at > now else "below"
-        yield _row(model, "slice margin", f"With a slice margin on {name} {limit} {unit.size(at)}"
+        yield _row(model, "slice margin", f"With a slice margin on {name} {limit} {unit.limit(at, up=at > now)}"
                    f"{' on' if at > now else ''} instead of {unit.size(now)}, the verdict on {model} would be {other}; "
                    f"{weakest} decides.", criterion=name, where=weakest, at=at, now=now, verdict=other)
 
@@ -228,8 +228,9 @@ def _traffic(gates, model: str, present: Change, judged: Callable, shares: pd.Se
     t, name, other, tipped = min(found)
     now = float(shares[name])
     at = now + t * (1 - now)
+    moving = "all" if t == 1 else f"{share(t)} of all"
     yield _row(model, "traffic", f"If {share(at)} of traffic were {name} instead of {share(now)}, the verdict on "
-               f"{model} would be {other}: {share(t)} of all other traffic would have to move there.",
+               f"{model} would be {other}: {moving} other traffic would have to move there.",
                criterion=tipped, where=str(name), at=at, now=now, verdict=other)
 
 

@@ -153,6 +153,25 @@ def write_collected(plan: Plan, found: Collected, tasks: Path, out: Path, *, for
     write_together({out: csv_text(found.scores), files.inclusion: csv_text(found.inclusion)})
 
 
+def taken_in(scores: pd.DataFrame, tasks: Path) -> set[str]:
+    """Return the raters whose answers to a task file are all among these scores; none where they cannot be read."""
+    files, of = task_files(tasks), ["item_id", "model", "criterion"]
+    try:
+        key, known = _read(files.key, KEY_COLUMNS), read_tasks(tasks)
+        found = set()
+        for rater in raters_so_far(tasks):
+            path = answers_path(tasks, rater)
+            answers = read_answers(path.name, path.read_bytes(), known, rater=rater, of=tasks.name)
+            judged = [one.task_id for one in answers if not one.skipped]
+            theirs = scores.loc[(scores["rater_kind"] == "human") & (scores["rater"] == rater), of]
+            wanted = pd.MultiIndex.from_frame(key.loc[key["task_id"].isin(judged), of])
+            if len(wanted) and wanted.isin(pd.MultiIndex.from_frame(theirs.astype(str))).all():
+                found.add(rater)
+    except (InputError, OSError):
+        return set()
+    return found
+
+
 def _holds_these(path: Path, key: pd.DataFrame) -> bool:
     """Tell whether a file holds judgments of these tasks and nothing else."""
     of = ["item_id", "model", "criterion"]

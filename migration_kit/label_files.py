@@ -5,6 +5,7 @@ import shlex
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -59,9 +60,25 @@ class RaterProgress(NamedTuple):
 class LabelProgress(NamedTuple):
     """How far a task file has been judged; `problem` says why it cannot be used, "" where it can."""
 
+    file: str
     tasks: int
     raters: tuple[RaterProgress, ...]
     problem: str = ""
+
+
+def rounds_so_far(folder: Path) -> int:
+    """Return how many rounds of labels a run folder has tasks of."""
+    return next(number for number in count() if not (folder / tasks_of_round(number + 1)).is_file())
+
+
+def tasks_of_round(number: int) -> str:
+    """Return where a run folder keeps the tasks of a round, counted from 1."""
+    return NEXT if number == 1 else NEXT.replace(".csv", f"_{number}.csv")
+
+
+def latest_tasks(folder: Path) -> Path:
+    """Return the tasks of the latest round in a run folder, or where those of the first will be."""
+    return folder / tasks_of_round(max(rounds_so_far(folder), 1))
 
 
 def answers_path(tasks: Path, rater: str) -> Path:
@@ -81,25 +98,26 @@ def label_progress(tasks: Path) -> LabelProgress | None:
     """Count what each rater has answered; None where no tasks have been written yet."""
     if not tasks.is_file():
         return None
+    name = f"{tasks.parent.name}/{tasks.name}"
     try:
         known = read_tasks(tasks)
     except InputError as error:
-        return LabelProgress(0, (), str(error))
+        return LabelProgress(name, 0, (), str(error))
     found = []
-    for name in raters_so_far(tasks):
-        path = answers_path(tasks, name)
+    for rater in raters_so_far(tasks):
+        path = answers_path(tasks, rater)
         try:
-            answers = read_answers(path.name, path.read_bytes(), known, rater=name, of=tasks.name)
+            answers = read_answers(path.name, path.read_bytes(), known, rater=rater, of=tasks.name)
         except (InputError, OSError) as error:
-            found.append(RaterProgress(name, 0, 0, str(error)))
+            found.append(RaterProgress(rater, 0, 0, str(error)))
             continue
         skipped = sum(one.skipped for one in answers)
-        found.append(RaterProgress(name, len(answers) - skipped, skipped))
-    return LabelProgress(len(known), tuple(found))
+        found.append(RaterProgress(rater, len(answers) - skipped, skipped))
+    return LabelProgress(name, len(known), tuple(found))
 
 
-def label_commands(plan: str, folder: str, budget: int | None) -> tuple[str, str]:
-    """Return the commands that choose the next outputs to label and that bring the answers in.
+def label_commands(plan: str, folder: str, budget: int | None, *, rounds: int) -> tuple[str, str]:
+    """Return the commands that choose the next outputs to label and that bring the answers of the latest round in.
 
     Parameters
     ----------
@@ -107,11 +125,13 @@ def label_commands(plan: str, folder: str, budget: int | None) -> tuple[str, str
         Plan and run folder, as a command names them.
     budget : int or None
         Labels the plan allows; the first command asks for no more, and for no more than a person does in one go.
+    rounds : int
+        From `rounds_so_far`.
     """
-    tasks, n = f"{folder}/{NEXT}", min(budget or ENOUGH_TO_BEGIN, ENOUGH_TO_BEGIN)
-    start, scores = ["migration-kit", "labels", plan], (PurePosixPath(plan).parent / "scores_labels.csv").as_posix()
-    return (shlex.join([*start, "--n", str(n), "--out", tasks]),
-            shlex.join([*start, "--collect", tasks, "--out", scores]))
+    start, n = ["migration-kit", "labels", plan], min(budget or ENOUGH_TO_BEGIN, ENOUGH_TO_BEGIN)
+    scores = PurePosixPath(plan).parent / f"scores_labels{f'_{rounds}' if rounds > 1 else ''}.csv"
+    return (shlex.join([*start, "--n", str(n), "--out", f"{folder}/{tasks_of_round(rounds + 1)}"]),
+            shlex.join([*start, "--collect", f"{folder}/{tasks_of_round(max(rounds, 1))}", "--out", scores.as_posix()]))
 
 
 def rater_name(rater: str, tasks: Path) -> str:

@@ -10,7 +10,7 @@ from migration_kit.label_collect import NO_NAME, Collected
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
 from migration_kit.label_tasks import TaskFiles
-from migration_kit.label_words import run_says, says, what_blocks, worth
+from migration_kit.label_words import gate_in_report, run_says, says, what_blocks, worth
 from migration_kit.plan import Plan
 from migration_kit.plan_spec import TableSpec
 from migration_kit.readers.files import find_files, shown
@@ -33,7 +33,7 @@ def labels_text(
               f"  of          {', '.join((plan.incumbent, *chosen.models))}"]
     lines += [f"  not of      {model}: {why}" for model, why in found.prospects.closed.items()
               if model not in chosen.models]
-    lines.append(f"  decides     {_decides(found, plan)}")
+    lines.append(f"  decides     {_decides(found, plan, decision)}")
     metric = plan.criterion(chosen.criterion).primary_metric
     for row in gains(chosen.strata).itertuples():
         where = f"in {row.name}" if row.by == "slice" else f"where {says(row.name, metric)}"
@@ -87,14 +87,15 @@ def collected_text(found: Collected, plan: Plan, *, out: Path, inclusion: Path, 
     return "\n\n".join(parts)
 
 
-def _decides(found: NextLabels, plan: Plan) -> str:
+def _decides(found: NextLabels, plan: Plan, decision: dict | None) -> str:
     chosen = found.plan
     if plan.criterion(chosen.criterion).role != "gate":
         return f"{chosen.criterion}, which is no gate: these labels settle no verdict"
     if found.weakest is None:
         return f"{chosen.criterion}: nobody has judged candidate and incumbent on it yet"
     return (f"{chosen.criterion}, the gate least likely to hold: {found.weakest} with probability "
-            f"{rounded_down(found.probability)}, asked is {plan.decision.assurance:g}")
+            f"{rounded_down(found.probability)} by this first look, asked is {plan.decision.assurance:g}"
+            f"{gate_in_report(decision, found.weakest, chosen.criterion)}")
 
 
 def _expected(found: NextLabels, plan: Plan, decision: dict | None) -> str:
@@ -108,7 +109,7 @@ def _expected(found: NextLabels, plan: Plan, decision: dict | None) -> str:
     wide = curve.pivot(index="model", columns="labels", values="settled").reindex(curve["model"].unique())
     rows = [[str(model), found.prospects.verdicts[str(model)], *(chance(share) for share in row.tolist()[1:])]
             for model, row in zip(wide.index, wide.to_numpy(), strict=True)]
-    heads = ["candidate", "now", *(f"{n}" for n in wide.columns[1:])]
+    heads = ["candidate", "first look", *(f"{n}" for n in wide.columns[1:])]
     live = ", without live requests" if plan.data.live else ""
     known = (f"  {run_says(decision, found.plan.models)}" if decision else
              "  `migration-kit run` knows better: it fits the whole calibration")

@@ -57,6 +57,14 @@ def what_blocks(blocking: Mapping[str, Sequence[str]], planned: pd.DataFrame, *,
             f"{chance(last['lifted'])}; a verdict counts only where it is.")
 
 
+def gate_in_report(decision: dict | None, model: str, criterion: str) -> str:
+    """Say how sure the last report is of a gate, for the end of a sentence; "" where there is none."""
+    gate = decision["candidates"][model]["gates"][criterion] if decision else {"labelled": False}
+    if not gate["labelled"]:
+        return ""
+    return f"; the last report, which rests on the whole calibration, says {chance(gate['probability'])}"
+
+
 def run_says(decision: dict, models: Sequence[str]) -> str:
     """Say what the last report on the same plan and data says of some candidates: it knows more than a first look."""
     told = []

@@ -264,6 +264,14 @@ class Unit:
         # A margin stands as the plan writes it; what was computed keeps its digits.
         return self._named(plain if math.isclose(abs(value), float(plain), rel_tol=1e-9) else text)
 
+    def limit(self, value: float, *, up: bool) -> str:
+        """Return the size of a turning point, rounded up where something holds from there on, else down."""
+        if unknown(value):
+            return DASH
+        steps = 10 ** (3 if self.in_points else self._decimals(value))
+        turned = math.ceil if up else math.floor
+        return self.size(turned(round(abs(value) * steps, 6)) / steps)
+
     def versus(self, value: float) -> str:
         """Return a contrast in words: "2.1 points better", "0.5 seconds worse"."""
         return DASH if unknown(value) else f"{self.size(value)} {'better' if value > 0 else 'worse'}"

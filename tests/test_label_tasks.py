@@ -302,13 +302,14 @@ class TestWhatIsSaid:
         words = ("labels", folder, "--n", 5, "--force", "--out", folder / "next.csv")
         assert "`migration-kit run` knows better" in call(*words).stdout
         plan = load_plan(folder / "migration.yml")
-        gates = dict.fromkeys(gate.id for gate in plan.gates)
+        gates = {gate.id: {"labelled": True, "probability": 0.87} for gate in plan.gates}
         (folder / "run").mkdir()
         report = {"plan_digest": plan.digest, "data_digest": data_digest(plan), "candidates": {
             model: {"verdict": "collect", "probability": 0.91, "gates": gates} for model in plan.candidates}}
         files.write_json(folder / "run" / "decision.json", report)
         told = call(*words).stdout
         assert f"says collect for {plan.candidates[0]}" in told and "91.0%" in told and "knows better" not in told
+        assert "by this first look" in told and "rests on the whole calibration, says 87.0%" in told
         files.write_json(folder / "run" / "decision.json", {**report, "data_digest": "of other data"})
         assert "91.0%" not in call(*words).stdout
 

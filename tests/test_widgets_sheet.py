@@ -5,12 +5,15 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from conftest import write_tiny
 
 from migration_kit import story
 from migration_kit.label_answers import judge, open_labelling, skip
-from migration_kit.label_files import NEXT, answers_path, label_progress
+from migration_kit.label_collect import taken_in
+from migration_kit.label_files import NEXT, answers_path, label_progress, latest_tasks
+from migration_kit.label_tasks import KEY_COLUMNS, task_files
 from migration_kit.plan import load_plan
 from migration_kit.widgets.sheet import Sheet, commands, label_sheet, run_sheet, step
 from migration_kit.wording import Said
@@ -50,7 +53,7 @@ def test_five_steps_by_message(tasks):
     assert (first["screen"], first["place"], first["said"]) == ("task", "Task 1 of 3", "Begun. Task 1 of 3.")
     assert [(one["keys"], one["name"]) for one in first["choices"]] == [(["1"], "yes"), (["0"], "no")]
     second = say(sheet, do="judge", task="t0001", value="1", comment="fine")
-    assert second["task"]["outputs"] == ["one", "two"] and second["said"] == "Kept: yes. Task 2 of 3."
+    assert second["task"]["outputs"] == ["one", "two"] and second["said"] == "Saved for task 1: yes. Task 2 of 3."
     assert second["task"]["question"] == "What do you say of it on preferred?"
     third = say(sheet, do="skip", task="t0002")
     assert third["choices"] == [] and third["asked"] == "a whole number from 0 to 120"
@@ -155,6 +158,41 @@ def test_how_far_labelling_has_come_is_told(tmp_path, tasks):
     assert "The answers of ben cannot be read" in told() and "<b>" not in told()
     tasks.write_text("rubbish\n", "utf-8")
     assert "cannot be used as they are" in told()
+
+
+def test_answers_that_the_data_hold_are_not_asked_for_again(tmp_path, tasks):
+    run = run_of(tmp_path, write_tiny(tmp_path))
+    key = pd.DataFrame([["t0001", "item-1", "new", "", "", "correct"], ["t0002", "item-1", "old", "", "", "correct"],
+                        ["t0003", "item-2", "new", "", "", "correct"]], columns=list(KEY_COLUMNS))
+    key.to_csv(task_files(tasks).key, index=False)
+    judge(skip(open_labelling(tasks, "ann")), "tie")
+    scores = pd.DataFrame([["item-1", "old", "correct", "ann", "human"]],
+                          columns=["item_id", "model", "criterion", "rater", "rater_kind"])
+    assert taken_in(scores, tasks) == {"ann"}
+    for column, other in (("rater", "ben"), ("rater_kind", "judge"), ("model", "new"), ("item_id", "item-2")):
+        assert taken_in(scores.assign(**{column: other}), tasks) == set()
+    told = story.items.labelling(label_progress(tasks), *commands(run), taken=["ann"])
+    assert "in the data already" in told and "/labels/next_2.csv" in told and "--collect" not in told
+    judge(open_labelling(tasks, "ben"), "1")
+    assert taken_in(scores, tasks) == {"ann"}
+    told = story.items.labelling(label_progress(tasks), *commands(run), taken=["ann"])
+    assert "in the data already" not in told and "--collect" in told
+    task_files(tasks).key.unlink()
+    assert taken_in(scores, tasks) == set()
+
+
+def test_a_second_round_has_files_of_its_own(tmp_path, tasks):
+    run = run_of(tmp_path, write_tiny(tmp_path))
+    assert latest_tasks(tmp_path) == tasks
+    second = tasks.with_name("next_2.csv")
+    second.write_bytes(tasks.read_bytes())
+    judge(open_labelling(tasks, "ann"), "1")
+    assert latest_tasks(tmp_path) == second and run_sheet(run).view["raters"] == []
+    choose, collect = commands(run)
+    assert choose.endswith("/labels/next_3.csv")
+    assert "/labels/next_2.csv --out " in collect and collect.endswith("/scores_labels_2.csv")
+    judge(open_labelling(second, "ben"), "1")
+    assert [one.rater for one in label_progress(tasks).raters] == ["ann"]
 
 
 def test_with_tasks_the_sheet_opens_with_the_plan_s_instructions(tmp_path, tasks):

@@ -48,6 +48,15 @@ def test_margins_are_written_as_a_plan_writes_them():
     assert unit_of(criterion("ordinal", 0.2)).size(0.3004) == "0.30"
 
 
+def test_a_turning_point_is_rounded_to_the_side_that_is_meant():
+    points, level = unit_of(criterion("binary", 0.03)), unit_of(criterion("ordinal", 0.2))
+    assert (points.limit(0.0803, up=True), points.limit(0.0807, up=False)) == ("8.1 points", "8 points")
+    assert (level.limit(0.3004, up=True), level.limit(0.3096, up=False)) == ("0.31", "0.3")
+    # A value that is no more than a rounding error off stays.
+    assert points.limit(0.1 + 0.2, up=True) == "30 points" and points.limit(0.03, up=False) == "3 points"
+    assert points.limit(np.nan, up=True) == points.size(np.nan)
+
+
 @pytest.mark.parametrize(("kind", "margin", "digits"), [
     ("ordinal", None, 2), ("ordinal", 0.05, 3), ("continuous", 3, 1), ("continuous", 40, 0), ("continuous", None, None),
 ])

@@ -1,4 +1,4 @@
-"""Sentences of stage 05: what mistakes cost, who fell where, whose concern is answered how, how the verdict moved."""
+"""Sentences of stage 05: what mistakes cost, who stopped where, whose concern has which answer, how verdicts moved."""
 
 import json
 
@@ -8,7 +8,20 @@ from migration_kit.estimands import TOTAL
 from migration_kit.loss import counts_outputs, loss_text
 from migration_kit.plan import Plan
 from migration_kit.stakeholders import BY_ALL, BY_PLAN, signers
-from migration_kit.wording import Said, amount, asked, chance, counted, level, listed, minus, safe, unit_of, unknown
+from migration_kit.wording import (
+    Said,
+    amount,
+    asked,
+    chance,
+    counted,
+    level,
+    listed,
+    minus,
+    safe,
+    section,
+    unit_of,
+    unknown,
+)
 
 
 def losses(decision: dict, plan: Plan) -> Said:
@@ -72,9 +85,9 @@ def people(rows: pd.DataFrame, decision: dict, plan: Plan) -> Said:
 
 
 def elimination(table: pd.DataFrame, decision: dict, plan: Plan) -> Said:
-    """Where each candidate fell, from `elimination.elimination`."""
+    """Where each candidate was stopped, from `elimination.elimination`."""
     fell = table[table["candidate"] != ""]
-    told = [f"{safe(row.candidate)} fell at {safe(row.step)} ({row.outcome})" for row in fell.itertuples()]
+    told = [f"{safe(row.candidate)} stopped at {safe(row.step)} ({row.outcome})" for row in fell.itertuples()]
     left = [safe(model) for model, one in decision["candidates"].items() if one["verdict"] == "switch"]
     end = (f"{listed(left)} passed every step." if left else
            f"No candidate passed every step, so nothing shows that any may replace {safe(plan.incumbent)}.")
@@ -151,7 +164,11 @@ def history(rows: pd.DataFrame, plan: Plan) -> Said:
         since = "the last report on other data or another plan" if len(others) else "the report before"
         said.append(f"Since {since}, {what} moved for {listed(moved)}.")
     if rows["plan_digest"].nunique() > 1:
-        said.append("The plan changed between reports: the margins section says which margins moved.")
+        said.append(f"The plan changed between reports: {section('What was compared')} says whether a margin moved.")
+    quick = rows["fast"].astype(bool)
+    if quick.any() and not quick.all():
+        said.append(f"{counted(quick.sum(), 'report was a fast run', 'reports were fast runs')}, whose probabilities "
+                    "rest on few draws.")
     flagged = [safe(model) for model, one in after.items() if one["flagged"]]
     if flagged:
         said.append(f"Live requests contradict the test set on {listed(flagged)}.")

@@ -1,9 +1,11 @@
 """Sentences on single items: where metric and people are far apart, and which lost answers the metric saw."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from migration_kit.item_table import VERDICTS
-from migration_kit.label_files import NEXT, LabelProgress
+from migration_kit.label_files import LabelProgress
 from migration_kit.plan import CriterionSpec
 from migration_kit.wording import Said, amount, counted, listed, safe, sentence, share
 
@@ -53,18 +55,24 @@ def lost(table: pd.DataFrame, criterion: CriterionSpec) -> Said:
     return Said(f"{among}; {metric} saw {amount(seen)} of them and missed {amount(len(missed))}{where}.")
 
 
-def labelling(found: LabelProgress | None, choose: str, collect: str) -> Said:
-    """How far people have judged the outputs chosen last, from `label_progress`, and the command that comes next."""
+def labelling(found: LabelProgress | None, choose: str, collect: str, *, taken: Collection[str] = ()) -> Said:
+    """How far people have judged the outputs chosen last, and the command that comes next.
+
+    `found` is from `label_files.label_progress`, `taken` from `label_collect.taken_in`.
+    """
     if found is None:
         return Said(f"No outputs have been chosen for labelling yet. This command chooses them:\n\n    {choose}")
     if found.problem:
-        return Said(f"The tasks in `{NEXT}` cannot be used as they are: {safe(found.problem)}.")
-    told = [f"{counted(found.tasks, 'task')} wait in `{NEXT}`; nobody has begun."]
+        return Said(f"The tasks in `{found.file}` cannot be used as they are: {safe(found.problem)}.")
+    told = [f"{counted(found.tasks, 'task')} wait in `{found.file}`; nobody has begun."]
     if found.raters:
         parts = [f"{safe(one.rater)} has judged {amount(one.judged)}"
                  + (f" and skipped {amount(one.skipped)}" if one.skipped else "") for one in found.raters
                  if not one.problem]
-        told = [f"Of {counted(found.tasks, 'task')} in `{NEXT}` {listed(parts)}."] if parts else []
+        told = [f"Of {counted(found.tasks, 'task')} in `{found.file}` {listed(parts)}."] if parts else []
         told += [sentence(f"the answers of {safe(one.rater)} cannot be read: {safe(one.problem)}.")
                  for one in found.raters if one.problem]
+    if found.raters and all(one.rater in taken for one in found.raters):
+        return Said(f"{' '.join(told)} These answers are in the data already. This command chooses outputs anew:\n\n"
+                    f"    {choose}")
     return Said(f"{' '.join(told)} This command brings the answers in:\n\n    {collect}")

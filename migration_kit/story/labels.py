@@ -4,19 +4,22 @@ import pandas as pd
 
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
-from migration_kit.label_words import run_says, says, what_blocks, worth
+from migration_kit.label_words import gate_in_report, run_says, says, what_blocks, worth
 from migration_kit.labels_needed import ENOUGH
 from migration_kit.plan import Plan
 from migration_kit.wording import Said, asked, chance, counted, listed, safe, sentence, share
 
 
-def chosen(found: NextLabels, plan: Plan) -> Said:
-    """Which gate decides, where its labels go, what they are worth, and who is not asked about."""
+def chosen(found: NextLabels, plan: Plan, *, decision: dict | None = None) -> Said:
+    """Which gate decides, where its labels go, what they are worth, and who is not asked about.
+
+    `decision` is that of the last report on the same plan and data, where there is one.
+    """
     labels, n = found.plan, len(found.plan.items)
     if not n:
         return Said("Every item that has an output of each of these models was judged: further labels need new items.")
     metric = plan.criterion(labels.criterion).primary_metric
-    told = [_decides(found, plan)]
+    told = [_decides(found, plan, decision)]
     where = [f"{row.next:,.0f} {'lie in' if row.by == 'slice' else 'are items where'} "
              f"{safe(row.name if row.by == 'slice' else says(row.name, metric))} (a random draw would have "
              f"{row.at_random:.0f})" for row in gains(labels.strata).itertuples()]
@@ -51,7 +54,7 @@ def assurance(found: NextLabels, plan: Plan, *, decision: dict | None = None) ->
     return Said("\n".join(told))
 
 
-def _decides(found: NextLabels, plan: Plan) -> str:
+def _decides(found: NextLabels, plan: Plan, decision: dict | None) -> str:
     name = safe(found.plan.criterion)
     if plan.criterion(found.plan.criterion).role != "gate":
         return f"{name} is no gate, so these labels settle no verdict."
@@ -59,7 +62,8 @@ def _decides(found: NextLabels, plan: Plan) -> str:
         return f"Nobody has judged candidate and incumbent on {name} yet, so labels are needed there first."
     least = "of all gates it is the least likely to hold," if len(plan.gates) > 1 else "it holds"
     return (f"**{name} decides:** {least} for {safe(found.weakest)} with probability "
-            f"{chance(found.probability)} ({asked(plan.decision.assurance)} is asked).")
+            f"{chance(found.probability)} by this first look ({asked(plan.decision.assurance)} is asked)"
+            f"{gate_in_report(decision, found.weakest, found.plan.criterion)}.")
 
 
 def _outlook(model: str, rows: pd.DataFrame, found: NextLabels, plan: Plan) -> str:

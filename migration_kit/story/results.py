@@ -106,7 +106,7 @@ def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
         wide = (own["upper"] - own["lower"]) / (labels.iloc[0]["upper"] - labels.iloc[0]["lower"])
         text = (f"- {safe(model)}: {unit.change(own['mean'])} calibrated, "
                 f"{unit.change(labels.iloc[0]['mean'])} by labels alone; "
-                f"the calibrated interval is {fixed(wide)} times as wide.")
+                f"the calibrated interval is {fixed(wide)} times as wide as theirs.")
         raw = mine[(mine["method"] == "raw") & mine["mean"].notna()]
         against = raw[(raw["lower"] > 0) & (own["mean"] < 0) | (raw["upper"] < 0) & (own["mean"] > 0)]
         if len(against):

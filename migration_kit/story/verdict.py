@@ -106,7 +106,7 @@ def conditions(decision: dict, plan: Plan) -> Said:
         told.append(f"- Watch {listed(short)}: losing less than the slice margin is not shown there with "
                     f"{asked(plan.decision.assurance)}, only with the slice assurance.")
     if decision["verdict"] != "switch" and not decision.get("forced"):
-        told.append(f"- Until then {safe(plan.incumbent)} stays in production.")
+        told.append(f"- While that is so, {safe(plan.incumbent)} stays in production.")
     return Said("\n".join(told))
 
 
@@ -122,12 +122,14 @@ def margins_needed(decision: dict, plan: Plan) -> Said:
             elif gate["probability"] >= plan.decision.assurance:
                 holding += 1
             elif limit > margin:
-                told.append(f"{where} would hold from a margin of {unit.size(limit)} on; the plan accepts "
+                told.append(f"{where} would hold from a margin of {unit.limit(limit, up=True)} on; the plan accepts "
                             f"{unit.size(margin)}.")
             else:
                 told.append(f"{where} holds by the calibrated contrast and not once that is corrected by the labels' "
                             "residuals, so no margin is named.")
-    first = f"- {holding} of {counted(holding + len(told), 'gate')} {'holds' if holding == 1 else 'hold'} already."
+    several = len(decision["candidates"]) > 1
+    first = (f"- {holding} of {counted(holding + len(told), 'gate')} {'holds' if holding == 1 else 'hold'} already"
+             f"{', each counted for each candidate' if several else ''}.")
     return Said("\n".join([first, *told]))
 
 

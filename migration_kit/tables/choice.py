@@ -1,4 +1,4 @@
-"""Tables of stage 05: expected losses, outputs a day, who fell where, stakeholders, how the verdict moved."""
+"""Tables of stage 05: expected losses, outputs a day, who stopped where, stakeholders, how the verdict moved."""
 
 import pandas as pd
 from great_tables import GT
@@ -52,20 +52,19 @@ def people(rows: pd.DataFrame, plan: Plan) -> GT:
 
 
 def elimination(table: pd.DataFrame) -> GT:
-    """Who fell at which step and why, from `elimination.elimination`; steps at which nobody fell share a row."""
-    rows, idle, fallen = [], [], False
+    """Who stopped at which step and why, from `elimination.elimination`; steps that stopped nobody share a row."""
+    rows, idle, left, fallen = [], [], "", False
     for number, row in enumerate(table.itertuples(), start=1):
-        last = number == len(table)
         if not row.candidate:
             idle.append(row.step)
-        if idle and (row.candidate or last):
-            left = row.remaining if last and not row.candidate else ""
-            rows.append([", ".join(idle), f"nobody {'else ' if fallen else ''}fell", "", "", left])
+            left = row.remaining or "nobody"
+        if idle and (row.candidate or number == len(table)):
+            rows.append([", ".join(idle), f"nobody{' else' if fallen else ''}", "", "", left])
             idle = []
         if row.candidate:
             fallen = True
-            rows.append([row.step, row.candidate, row.outcome, row.reason, row.remaining if last else ""])
-    return grid([("step", NAME), ("fell here", NAME), ("", TEXT), ("why", TEXT), ("remain", TEXT)], rows,
+            rows.append([row.step, row.candidate, row.outcome, row.reason, row.remaining or "nobody"])
+    return grid([("step", NAME), ("stopped here", NAME), ("outcome", TEXT), ("why", TEXT), ("remain", TEXT)], rows,
                 title="From all candidates to those that may replace the incumbent",
                 note="Ruled out: a requirement fails or a loss is shown. Not shown: more evidence could still let it "
                      "pass.")

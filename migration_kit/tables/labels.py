@@ -32,7 +32,7 @@ def assurance(found: NextLabels) -> GT:
             of = rows[rows["chosen"] == chosen].set_index("labels")["settled"]
             cells.append([str(model), found.prospects.verdicts[str(model)], chosen,
                           *(chance(of[size]) if size in of.index else DASH for size in sizes)])
-    heads = [("candidate", NAME), ("now", TEXT), ("items are", TEXT), *((f"{size}", NUMBER) for size in sizes)]
+    heads = [("candidate", NAME), ("first look", TEXT), ("items are", TEXT), *((f"{size}", NUMBER) for size in sizes)]
     return grid(heads, cells, title="Probability of a verdict after so many further items",
                 note="Simulated from labels and metric verdicts alone. What requirements leave open, labels do not "
                      "settle.")

@@ -223,7 +223,7 @@ def _level(point: dict, value: float, plan: Plan) -> str:
 
 def _smallest(gate: dict, criterion: CriterionSpec) -> str:
     unit, margin = unit_of(criterion), gate["smallest_margin"]
-    return DASH if unknown(margin) else unit.size(margin) if margin > 0 else "none: better even so"
+    return DASH if unknown(margin) else unit.limit(margin, up=True) if margin > 0 else "none: better even so"
 
 
 def _in(unit: Unit) -> str:

@@ -54,10 +54,10 @@ def make_controls(known: Stored) -> Groups:
                           if one.slice_margin is not None},
         "assurance": {name: _assurance(value, label) for name, value, label in (
             ("assurance", own.assurance, "assurance of all gates, %"),
-            ("slice_assurance", own.slice_assurance, "assurance of each slice, %"))},
+            ("slice_assurance", own.slice_assurance, "assurance of each slice, %"))
+            if name == "assurance" or own.slice_margins},
         "shares": _shares(own.shares),
-        "weights": {name: _weight(value, f"weight of {name}") for name, value in own.weights.items()},
-        "stakeholders": {name: _weight(value, f"weight of {name}") for name, value in own.stakeholders.items()},
+        "weights": _weights(own.weights), "stakeholders": _weights(own.stakeholders),
         "costs": {"ratio": _ratio(own.cost_ratio)},
         "more": {"labels": Control(ipw.IntSlider(
             value=0, min=0, max=MOST_LABELS, step=LABEL_STEP, description=MORE, tooltip=MORE, style=WIDE,
@@ -74,8 +74,10 @@ def read_controls(groups: Groups, known: Stored) -> Settings:
     # Without costs in the plan, nothing is said of them until the slider is moved.
     named = own.cost_ratio is not None or ratio.value != ratio.own
     return Settings(
-        margins=values["margins"], slice_margins=values["slice_margins"], **values["assurance"],
-        weights=values["weights"], stakeholders=values["stakeholders"], cost_ratio=ratio.value if named else None,
+        margins=values["margins"], slice_margins=values["slice_margins"],
+        **({"slice_assurance": own.slice_assurance} | values["assurance"]),
+        weights=values["weights"] or own.weights, stakeholders=values["stakeholders"] or own.stakeholders,
+        cost_ratio=ratio.value if named else None,
         shares=_mix(groups["shares"], own.shares), more=int(values["more"]["labels"]))
 
 
@@ -101,8 +103,10 @@ def _assurance(value: float, label: str) -> Control:
     return Control(_slider(100 * value, 50, 99.9, 0.1, label, digits=1), value, 100, "%")
 
 
-def _weight(value: float, label: str) -> Control:
-    return Control(_slider(value, 0, max(5.0, 2 * value), 0.1, label, digits=1), value)
+def _weights(own: Mapping[str, float]) -> dict[str, Control]:
+    """Weights choose by their proportions: one alone moves nothing."""
+    return {name: Control(_slider(value, 0, max(5.0, 2 * value), 0.1, f"weight of {name}", digits=1), value)
+            for name, value in own.items()} if len(own) > 1 else {}
 
 
 def _ratio(value: float | None) -> Control:

@@ -15,7 +15,7 @@ WHOLE = "all slices together"
 TABS = {"Margins": ("margins", "slice_margins"), "Assurance": ("assurance",), "Mix of slices": ("shares",),
         "Weights and costs": ("weights", "stakeholders", "costs"), "More labels": ("more",)}
 ABOUT = {
-    "Mix of slices": "Only the proportions count. Draws of each slice are weighted anew.",
+    "Mix of slices": "Only the proportions count; all at 0 are taken as equal. Draws of each slice are weighted anew.",
     "Weights and costs": "Weights choose among candidates that may replace the incumbent; costs rank what is left. "
                          "Neither decides who may.",
     "More labels": "Simulated from the draws there are: the interval to expect, and how often each verdict would "

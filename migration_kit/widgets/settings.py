@@ -86,7 +86,7 @@ def plan_yaml(plan: Plan, settings: Settings, shares: pd.Series) -> str:
     """
     other = plan_with(plan, settings)
     parts = {
-        "decision": other.decision.model_dump(mode="json", exclude_none=True),
+        "decision": other.decision.model_dump(mode="json", exclude_none=True, exclude_unset=True),
         "criteria": [one.model_dump(mode="json", by_alias=True, exclude_defaults=True) for one in other.criteria],
         "costs": other.costs.model_dump(mode="json") if other.costs else None,
         "stakeholders": [one.model_dump(mode="json", exclude_none=True) for one in other.stakeholders],

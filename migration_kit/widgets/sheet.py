@@ -7,7 +7,15 @@ import traitlets
 
 from migration_kit.errors import InputError
 from migration_kit.label_answers import Labelling, again, former, judge, open_labelling, skip, undo
-from migration_kit.label_files import NEXT, LabelProgress, answers_path, label_commands, label_progress, read_tasks
+from migration_kit.label_files import (
+    LabelProgress,
+    answers_path,
+    label_commands,
+    label_progress,
+    latest_tasks,
+    read_tasks,
+    rounds_so_far,
+)
 from migration_kit.label_scales import PREFERENCE, asked_for, choices
 from migration_kit.manifest import shown_paths
 from migration_kit.run import Run
@@ -26,7 +34,7 @@ class Sheet(anywidget.AnyWidget):
 
 def run_sheet(run: Run) -> Sheet | Said:
     """Return the labelling sheet of a run's next labels, or what to do where there are none yet."""
-    tasks = run.path / NEXT
+    tasks = latest_tasks(run.path)
     if not tasks.is_file():
         return Said("There is nothing to label yet. Once the command above has chosen outputs, run this cell again.")
     return label_sheet(tasks, instructions=_instructions(run), collect=commands(run)[1])
@@ -34,7 +42,8 @@ def run_sheet(run: Run) -> Sheet | Said:
 
 def commands(run: Run) -> tuple[str, str]:
     """Return the commands that choose the next outputs to label and that bring the answers in."""
-    return label_commands(*shown_paths(run.plan.path, run.path), run.plan.labels.budget)
+    return label_commands(*shown_paths(run.plan.path, run.path), run.plan.labels.budget,
+                          rounds=rounds_so_far(run.path))
 
 
 def label_sheet(tasks: Path, *, instructions: str = "", collect: str = "") -> Sheet:
@@ -76,7 +85,7 @@ def step(
         seen = now.current is not None and asked.get("task") == now.current.task_id
         if what == "judge" and seen:
             now = judge(now, value, comment=comment)
-            return now, view_of(now, collect, said=f"Kept: {_in_words(now)}.")
+            return now, view_of(now, collect, said=_saved(now))
         if what == "skip" and seen:
             now = skip(now, comment=comment)
             return now, view_of(now, collect, said="Skipped.")
@@ -92,18 +101,23 @@ def step(
         return now, view_of(now, collect, error=str(error))
 
 
-def _in_words(now: Labelling) -> str:
-    """The latest answer as its button says it."""
+def _saved(now: Labelling) -> str:
+    """Say that the latest answer is in the file, in the words of its button."""
     last = now.answers[-1]
     scale = now.tasks[last.task_id].scale
-    return next((one.label for one in choices(scale) if one.value == last.value and scale in ("0/1", PREFERENCE)),
+    word = next((one.label for one in choices(scale) if one.value == last.value and scale in ("0/1", PREFERENCE)),
                 last.value)
+    return f"Saved for task {amount(_number(now, last.task_id))}: {word}."
+
+
+def _number(now: Labelling, task: str) -> int:
+    return list(now.tasks).index(task) + 1
 
 
 def start_view(tasks: Path, instructions: str, *, error: str = "") -> dict:
     """What is shown before a rater has said who he is: nothing of the tasks but their number."""
     view = {"screen": "start", "step": 0, "instructions": instructions, "said": "", "error": error, "raters": []}
-    found = label_progress(tasks) or LabelProgress(0, (), f"{tasks.name}: there is no such file")
+    found = label_progress(tasks) or LabelProgress(tasks.name, 0, (), f"{tasks.name}: there is no such file")
     if found.problem:
         return {**view, "total": 0, "told": "The tasks cannot be used as they are.", "error": found.problem}
     view["raters"] = [
@@ -127,8 +141,9 @@ def view_of(now: Labelling, collect: str, *, said: str = "", error: str = "") ->
         told = f"All {counted(total, 'task')} answered"
         return {**view, "screen": "done", "task": None, "said": said, "place": told,
                 "told": f"{told}. Thank you, {now.rater}.", "command": collect,
-                "next": f"Your answers are in {now.path.name}." + (" This command brings them in:" if collect else "")}
-    place = f"Task {amount(list(now.tasks).index(task.task_id) + 1)} of {amount(total)}"
+                "next": f"Your answers are in {now.path.name}." + (
+                        " This command brings them in and says what to add to the plan:" if collect else "")}
+    place = f"Task {amount(_number(now, task.task_id))} of {amount(total)}"
     before = former(now)
     return {
         **view, "screen": "task", "place": place, "draft": now.draft or (before.comment if before else ""),
