@@ -176,7 +176,8 @@ def _margins(gates, name: str, model: str, present: Change, judged: Callable) ->
     gate, number = gates[name], list(gates).index(name)
     unit, now = unit_of(gate.spec), gate.spec.margin
     losses = [-total for total in gate.totals]
-    path = np.unique(np.concatenate([*losses, [now]]))
+    # A gate that holds with more than a draw's loss turns just above it, not at the next draw.
+    path = np.unique(np.concatenate([*losses, *(np.nextafter(one, np.inf) for one in losses), [now]]))
     path = path[path > 0]
     held = _share_below(losses, path)
     change = _along(present, len(path), hold=_replaced(present.hold, number, held.min(axis=1)),
@@ -228,7 +229,7 @@ def _traffic(gates, model: str, present: Change, judged: Callable, shares: pd.Se
     t, name, other, tipped = min(found)
     now = float(shares[name])
     at = now + t * (1 - now)
-    moving = "all" if t == 1 else f"{share(t)} of all"
+    moving = "all" if share(t) == share(1.0) else f"{share(t)} of all"
     yield _row(model, "traffic", f"If {share(at)} of traffic were {name} instead of {share(now)}, the verdict on "
                f"{model} would be {other}: {moving} other traffic would have to move there.",
                criterion=tipped, where=str(name), at=at, now=now, verdict=other)

@@ -114,8 +114,8 @@ def judge_gate(drawn: GateDraws | None, spec: CriterionSpec, *, plan: Plan, labe
     return GateResult(
         margin=spec.margin, slice_margin=spec.slice_margin, probability=min(held), probability_worse=1 - max(held),
         mean=float(total.mean()), lower=float(lower), upper=float(upper),
-        smallest_margin=float(-np.quantile(total, 1 - plan.decision.assurance)), slices=dict(by_slice),
-        labelled=labelled)
+        smallest_margin=float(np.quantile(-total, plan.decision.assurance, method="inverted_cdf")),
+        slices=dict(by_slice), labelled=labelled)
 
 
 def bound(gates: dict[str, GateResult]) -> float:

@@ -16,6 +16,14 @@ _PLAIN = {
         "-+0123456789.",
     ),
 }
+# What a message of the parser mostly means; its context began at that line and column.
+HINTS = {
+    "\\t": "tabs cannot indent in YAML, use spaces",
+    "parsing a block": "lines that belong together begin in the same column, here column {column} as in line {line}",
+    "parsing a flow": "a bracket or brace opened in line {line} is not closed, or a comma is missing",
+    "quoted scalar": "a quote opened in line {line} is not closed",
+    "mapping values are not allowed": "the line begins too far to the right, or a text with a colon needs quotes",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,6 +102,8 @@ def _place(error: yaml.MarkedYAMLError) -> str:
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
-    problem = " ".join(filter(None, [error.context, error.problem]))
-    hint = "; tabs cannot indent in YAML, use spaces" if "\\t" in problem else ""
-    return f"{problem}{hint}"
+    problem, start = " ".join(filter(None, [error.context, error.problem])), error.context_mark
+    hint = next((hint for words, hint in HINTS.items() if words in problem), "")
+    if start:
+        hint = hint.format(line=start.line + 1, column=start.column + 1)
+    return f"{problem}; {hint}" if hint else problem

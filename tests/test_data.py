@@ -488,7 +488,7 @@ class TestScores:
             (["0.5", "0"], "column 'inclusion_prob', row 5: found 0, expected a probability"),
             (["0.5", "half"], "column 'inclusion_prob', row 5: found 'half', expected a finite number"),
             (["0.5", ""], "row 5: is empty while 29 other human judgments of criterion 'correct' have one; expected "
-                          "all or none: write the probability with which the item was chosen, 1 where"),
+                          "all or none: where `migration-kit labels` chose items, name the table"),
         ],
     )
     def test_inclusion_probabilities(self, tiny, cells, words):

@@ -202,22 +202,25 @@ def test_where_live_requests_and_users_look_worst_is_told():
 
 def test_what_could_go_wrong_names_slice_people_and_checks():
     plan, decision = case([0.005, -0.2], volume=10_000)
-    rows = estimates(plan).assign(mean=lambda one: np.where(one["slice"] == "south", -0.03, 0.02))
+    rows = estimates(plan).assign(mean=lambda one: np.where(one["slice"] == "south", -0.03, 0.02), lower=-0.06,
+                                  upper=-0.001)
     found = with_meaning(check_table([
         CheckResult("sampling", False, ".", "correct"), CheckResult(FAIR, False, ".", "correct"),
         CheckResult("raters agree", None, ".", "correct")]), decision, plan)
     said = told(could_go_wrong(decision, rows, found, people(plan, decision), plan))
     assert "Not known: whether people agree with each other on correct." in said
-    assert "Where new fares worst: correct 3 points worse in south. The probability of losing more than a slice " \
-           "margin is largest for correct in north: 0.1%." in said
-    assert "At the bad end of the 90% interval new would have 114 more outputs a day on the worse side of correct " \
-           "(margin 300)" in said
+    assert "Where new fares worst: correct 3 points worse in south (−6.0 to −0.1). The probability of losing " \
+           "more than a slice margin is largest for correct in north: 0.1%." in said
+    assert "At the bad end of the 90% interval new would have 114 more outputs a day on the worse side of correct, " \
+           "where the margin allows 300." in said
     assert f"Weakens the verdict: {FAILED['sampling']} (correct)." in said
     assert f"Known, and allowed for by the calibration: {FAILED[FAIR]} (correct)." in said
     assert "No check blocks" not in said and "1 check cannot tell" in said
     sound = with_meaning(check_table([CheckResult("sampling", True, ".", "correct")]), decision, plan)
     said = told(could_go_wrong(decision, rows, sound, people(plan, decision).iloc[:0], plan))
     assert "No check blocks or weakens the verdict" in said and "Every check could be made" in said
+    ahead = told(could_go_wrong(decision, rows.assign(mean=0.02), sound, people(plan, decision), plan))
+    assert "Where new is least ahead: correct 2 points better in " in ahead
     better = people(*case([0.05], volume=10_000))
     assert "Even at the bad end" in could_go_wrong(decision, rows, sound, better, plan)
 

@@ -177,7 +177,7 @@ ITEMS = [
     Item(22, "one gate", EACH, "a lower bound, 1 minus the sum of the probabilities that one fails",
          "There is one gate, correct: its probability is the one that counts."),
     Item(23, "evidence", CHANGE, "With a margin on correct below 2.5 points",
-         "With a margin on correct below 2.1 points"),
+         "With a margin on correct below 2 points"),
     Item(23, "one gate", CHANGE, "With a weight of correct above 5.84", "With a weight of correct above 3.95"),
     Item(23, "priors", CHANGE, "For small nothing that was looked at turns the verdict by other priors, as far as "
          "these draws can tell, on correct and polite",

@@ -151,9 +151,10 @@ def _sampled(rows: pd.DataFrame, problems: Problems) -> None:
     if given.any() and not given.all():
         for file, where, _ in places(rows, ~given):
             problems.add(file, f"column 'inclusion_prob', {where}: is empty while {given.sum()} other human judgments "
-                               f"of criterion {quote(rows['criterion'].iloc[0])} have one; expected all or none: write "
-                               "the probability with which the item was chosen, 1 where it was chosen for certain, or "
-                               "name the table that `migration-kit labels` wrote of them under data.inclusion")
+                               f"of criterion {quote(rows['criterion'].iloc[0])} have one; expected all or none: where "
+                               "`migration-kit labels` chose items, name the table that it wrote last under "
+                               "data.inclusion; else write the probability with which the item was chosen, 1 where it "
+                               "was chosen for certain")
     differ = rows[given].groupby(["item_id", "model"])["inclusion_prob"].nunique() > 1
     for item, model in differ[differ].index[:3]:
         here = rows[(rows["item_id"] == item) & (rows["model"] == model)]

@@ -70,7 +70,7 @@ def contrast_sentence(model: str, row: pd.Series, plan: Plan, criterion: Criteri
         compared = _compared(row["mean"], criterion, incumbent=safe(plan.incumbent))
     told = (f"{safe(model)} {compared} on {safe(criterion.id)} ({level(plan.sampling.interval)} "
             f"{unit.span(row['lower'], row['upper'])}")
-    told += ", which includes no difference)" if row["lower"] <= 0 <= row["upper"] else ")"
+    told += ", which includes 0, no difference)" if row["lower"] <= 0 <= row["upper"] else ")"
     if criterion.margin is not None and not unknown(row["prob_noninferior"]):
         more = f"more than {unit.size(criterion.margin)}"
         told += f"; probability of losing {more}: {chance(1 - row['prob_noninferior'])}"

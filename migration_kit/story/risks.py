@@ -73,19 +73,21 @@ def _worst(decided: pd.DataFrame, model: str, plan: Plan) -> str:
     """The worst slice of every gate, and how likely it is there to lose more than the slice margin."""
     rows = decided[(decided["model"] == model) & (decided["quantity"] == "contrast")
                    & (decided["method"] == "calibrated") & (decided["slice"] != TOTAL) & decided["mean"].notna()]
-    told, beyond = [], []
+    told, beyond, lost = [], [], False
     for gate in plan.gates:
         mine = rows[rows["criterion"] == gate.id]
         if len(mine) < 2:
             continue
         worst = mine.loc[mine["mean"].idxmin()]
-        told.append(f"{safe(gate.id)} {unit_of(gate).versus(worst['mean'])} in {safe(worst['slice'])}")
+        unit, lost = unit_of(gate), lost or worst["mean"] < 0
+        told.append(f"{safe(gate.id)} {unit.versus(worst['mean'])} in {safe(worst['slice'])} "
+                    f"({unit.span(worst['lower'], worst['upper'])})")
         if gate.slice_margin:
             least = mine.loc[mine["prob_noninferior"].idxmin()]
             beyond.append((1 - least["prob_noninferior"], f"{safe(gate.id)} in {safe(least['slice'])}"))
     if not told:
         return ""
-    text = f"Where {safe(model)} fares worst: {', '.join(told)}."
+    text = f"Where {safe(model)} {'fares worst' if lost else 'is least ahead'}: {', '.join(told)}."
     if beyond:
         text += (f" The probability of losing more than a slice margin is largest for {max(beyond)[1]}: "
                  f"{chance(max(beyond)[0])}.")
@@ -102,8 +104,8 @@ def _bad_end(daily: pd.DataFrame, model: str, plan: Plan) -> str:
     if bad.empty:
         return (f"Even at the bad end of its {what}s {safe(model)} has no more outputs on the worse side than "
                 f"{safe(plan.incumbent)}.")
-    told = [f"{amount(row.upper)} more outputs a day on the worse side of {safe(row.criterion)} (margin "
-            f"{amount(margins[row.criterion])})" for row in bad.itertuples()]
+    told = [f"{amount(row.upper)} more outputs a day on the worse side of {safe(row.criterion)}, where the margin "
+            f"allows {amount(margins[row.criterion])}" for row in bad.itertuples()]
     return f"At the bad end of the {what} {safe(model)} would have {listed(told)}."
 
 

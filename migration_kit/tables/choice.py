@@ -57,13 +57,13 @@ def elimination(table: pd.DataFrame) -> GT:
     for number, row in enumerate(table.itertuples(), start=1):
         if not row.candidate:
             idle.append(row.step)
-            left = row.remaining or "nobody"
+            left = row.remaining
         if idle and (row.candidate or number == len(table)):
             rows.append([", ".join(idle), f"nobody{' else' if fallen else ''}", "", "", left])
             idle = []
         if row.candidate:
             fallen = True
-            rows.append([row.step, row.candidate, row.outcome, row.reason, row.remaining or "nobody"])
+            rows.append([row.step, row.candidate, row.outcome, row.reason, row.remaining])
     return grid([("step", NAME), ("stopped here", NAME), ("outcome", TEXT), ("why", TEXT), ("remain", TEXT)], rows,
                 title="From all candidates to those that may replace the incumbent",
                 note="Ruled out: a requirement fails or a loss is shown. Not shown: more evidence could still let it "
