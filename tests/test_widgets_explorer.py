@@ -115,7 +115,26 @@ def test_further_labels_are_told_in_figure_and_table(explorer):
     assert "with 200 more labels" in text(explorer.shown["candidates"])
     assert "200 more labelled items" in text(explorer.shown["forest"])
     assert re.search(r"(switch|keep|collect) \d+%", text(explorer.shown["candidates"]))
+    told = re.search(r"With 200 more labelled items: new (.*); other (.*)\.", text(explorer.shown["verdict"]))
+    assert all(part in text(explorer.shown["candidates"]) for part in told.groups())
     assert explorer.shown["yaml"].value == "# Nothing differs from the plan.\n"
+    explorer.controls["more"]["labels"].slider.value = 0
+    assert "more labelled" not in text(explorer.shown["verdict"])
+
+
+def test_what_moves_nothing_has_no_control():
+    gate = {"id": "correct", "role": "gate", "metrics": ["judge"], "margin": 0.03}
+    made = the_plan(criteria=[gate], costs=None, stakeholders=[], decision={
+        "owner": "Head", "due": "2027-01-15", "assurance": 0.9})
+    known = stored(made, **everything(made))
+    explorer = decision_explorer(known)
+    assert not any(explorer.controls[name] for name in ("slice_margins", "weights", "stakeholders"))
+    assert list(explorer.controls["assurance"]) == ["assurance"]
+    assert read_controls(explorer.controls, known) == known.settings
+    explorer.controls["assurance"]["assurance"].slider.value = 80
+    # Nor is anything written that neither the plan nor a control says.
+    assert yaml.safe_load(explorer.shown["yaml"].value)["decision"] == {
+        "owner": "Head", "due": "2027-01-15", "assurance": 0.8}
 
 
 def test_back_to_the_plan_moves_every_control(known, explorer):

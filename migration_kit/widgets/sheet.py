@@ -128,7 +128,7 @@ def start_view(tasks: Path, instructions: str, *, error: str = "") -> dict:
         view["error"] = error or ("No output has its text, so there is nothing to read here. Name a table of outputs "
                                   "with their `text` in the plan, then make the tasks anew.")
     told = (f"{counted(found.tasks, 'task')} to judge. You will not see which model an output comes from, nor what any "
-            "metric says of it. Every answer is kept at once: you may stop and come back at any time.")
+            "metric says of it. Every answer is saved at once: you may stop and come back at any time.")
     return {**view, "total": found.tasks, "told": told}
 
 

@@ -46,10 +46,9 @@ def verdict_html(found: Explored, before: Explored) -> str:
         told += f" By the plan as it is: {escape(' to '.join(part for part in own if part))}."
     elif found.settings == before.settings:
         told += " These are the settings of the plan."
-    for model, one in found.candidates.items() if found.settings.more else ():
-        if one.labels is not None:
-            told += escape(f" With {counted(found.settings.more, 'more labelled item')} {model} would be: "
-                           f"{_verdicts(one.labels)}.")
+    later = [f"{model} {_verdicts(one.labels)}" for model, one in found.candidates.items() if one.labels is not None]
+    if found.settings.more and later:
+        told += escape(f" With {counted(found.settings.more, 'more labelled item')}: {'; '.join(later)}.")
     return f'<div class="mk-verdict mk-{found.verdict}" role="status" aria-live="polite">{told}</div>'
 
 
