@@ -265,12 +265,12 @@ class Unit:
         return self._named(plain if math.isclose(abs(value), float(plain), rel_tol=1e-9) else text)
 
     def limit(self, value: float, *, up: bool) -> str:
-        """Return the size of a turning point, rounded up where something holds from there on, else down."""
+        """Return the size of a turning point, rounded up where something holds from there on, else down; never to 0."""
         if unknown(value):
             return DASH
         steps = 10 ** (3 if self.in_points else self._decimals(value))
         turned = math.ceil if up else math.floor
-        return self.size(turned(round(abs(value) * steps, 6)) / steps)
+        return self.size(max(turned(round(abs(value) * steps, 6)), 1) / steps)
 
     def versus(self, value: float) -> str:
         """Return a contrast in words: "2.1 points better", "0.5 seconds worse"."""

@@ -54,6 +54,7 @@ def test_a_turning_point_is_rounded_to_the_side_that_is_meant():
     assert (level.limit(0.3004, up=True), level.limit(0.3096, up=False)) == ("0.31", "0.3")
     # A value that is no more than a rounding error off stays.
     assert points.limit(0.1 + 0.2, up=True) == "30 points" and points.limit(0.03, up=False) == "3 points"
+    assert points.limit(0.0003, up=False) == "0.1 points"
     assert points.limit(np.nan, up=True) == points.size(np.nan)
 
 

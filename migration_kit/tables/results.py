@@ -215,7 +215,7 @@ def _joined(decision: dict) -> str:
 
 def _level(point: dict, value: float, plan: Plan) -> str:
     if "margin" in point["what"]:
-        return unit_of(plan.criterion(point["criterion"])).size(value)
+        return unit_of(plan.criterion(point["criterion"])).limit(value, up=value >= point["now"])
     if point["what"] == "traffic":
         return f"{share(value)} {point['where']}"
     return f"{fixed(value)}{' times' if point['what'] == 'prior' else ''}"
