@@ -16,6 +16,8 @@ SHOWN = [*PICTURES, "text/html", "text/markdown", "text/plain"]
 ACTIVE = frozenset({"application/javascript", "application/vnd.jupyter.widget-view+json"})
 # Letters in a cell of a table: up to the first it stands on one line, from the second on it is prose.
 ONE_LINE, PROSE = 16, 48
+# Rows beyond which a table waits to be opened; what it says stands beside it in a sentence or a figure.
+LONG_TABLE = 30
 
 
 def convert(notebook: object, *, with_code: bool) -> tuple[str, str, list[dict]]:
@@ -147,6 +149,7 @@ def _finish(fragment: str) -> tuple[str, str, list[dict]]:
     for number, table in enumerate(soup.select(".table table")):
         _own_ids(table, f"t{number}-")
     _name_tables(soup)
+    _fold_long_tables(soup)
     for tag in soup.find_all("pre"):
         # What scrolls must be reached without a mouse.
         tag["tabindex"] = "0"
@@ -208,6 +211,16 @@ def _name_tables(soup: object) -> None:
             stays = soup.new_tag("div", attrs={"class": "stays"})
             stays.extend(list(cell.contents))
             cell.append(stays)
+
+
+def _fold_long_tables(soup: object) -> None:
+    for frame in soup.select(".table"):
+        rows = len([row for row in frame.select("tbody > tr") if row.find("td")])
+        if rows > LONG_TABLE:
+            summary = soup.new_tag("summary")
+            summary.string = f"{frame['aria-label']}: {rows} rows"
+            details = frame.wrap(soup.new_tag("details", attrs={"class": "rows"}))
+            details.insert(0, summary)
 
 
 def _headings(soup: object) -> tuple[list[dict], dict[str, str]]:

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from standins import DECISION, EVIL, opening, write_migration
 
 from migration_kit.errors import InputError
-from migration_kit.fragment import convert
+from migration_kit.fragment import LONG_TABLE, convert
 from migration_kit.manifest import STAGES
 from migration_kit.render import render_run
 from migration_kit.run import open_run
@@ -283,6 +283,16 @@ def test_tables_scroll_and_their_ids_do_not_clash():
     assert sorted(Addresses(body).ids) == ["t0-t", "t1-t"]
     assert 'headers="t1-t"' in body
     assert 'class="table"' in fragment(new_markdown_cell("| a |\n|---|\n| 1 |"))[0]
+
+
+@pytest.mark.parametrize(("rows", "folded"), [(LONG_TABLE, False), (LONG_TABLE + 1, True)])
+def test_a_long_table_waits_to_be_opened(rows, folded):
+    table = grid([("model", "name"), ("n", "right")], [[f"m{one}", "1"] for one in range(rows)], title="All",
+                 groups=["a"] * 3 + ["b"] * (rows - 3))
+    page = BeautifulSoup(body_of(shown({"text/html": table.as_raw_html()})), "html.parser")
+    found = [(one.summary.get_text(), one.select_one(".table")["aria-label"]) for one in page.select("details.rows")]
+    assert found == ([(f"All: {rows} rows", "All")] if folded else [])
+    assert len(page.select(".table table")) == 1
 
 
 def test_a_cell_that_only_computes_leaves_nothing_without_code():

@@ -145,6 +145,21 @@ def test_code_unfolds_and_the_report_has_none(visit, name):
     assert "open_run" in code.first.locator("pre").inner_text()
 
 
+def test_a_long_table_is_folded_on_the_screen_and_whole_on_paper(visit):
+    page = visit(STAGE_PAGES[-1])
+    page.evaluate("""() => {
+        const frame = document.querySelector('main .table'), rows = document.createElement('details');
+        rows.className = 'rows'; rows.innerHTML = '<summary>Rows</summary>';
+        frame.replaceWith(rows); rows.append(frame)}""")
+    table, summary = page.locator("details.rows table").first, page.locator("details.rows summary").first
+    assert not table.is_visible()
+    page.emulate_media(media="print")
+    assert table.is_visible() and not summary.is_visible()
+    page.emulate_media(media="screen")
+    summary.click()
+    assert table.is_visible()
+
+
 @pytest.mark.parametrize("name", PAGES, ids=SHORT.get)
 def test_links_between_pages_lead_somewhere(site, name):
     soup = BeautifulSoup((site / name).read_text("utf-8"), "html.parser")
