@@ -72,7 +72,7 @@ def labelling(found: LabelProgress | None, choose: str, collect: str, *, taken: 
         told = [f"Of {counted(found.tasks, 'task')} in `{found.file}` {listed(parts)}."] if parts else []
         told += [sentence(f"the answers of {safe(one.rater)} cannot be read: {safe(one.problem)}.")
                  for one in found.raters if one.problem]
-    if found.raters and all(one.rater in taken for one in found.raters):
+    if taken and all(one.rater in taken or not one.judged for one in found.raters):
         return Said(f"{' '.join(told)} These answers are in the data already. This command chooses outputs anew:\n\n"
                     f"    {choose}")
     return Said(f"{' '.join(told)} This command brings the answers in:\n\n    {collect}")
