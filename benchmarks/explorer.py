@@ -17,10 +17,11 @@ import pandas as pd
 import xarray as xr
 from common import code_digest, write_result
 
-from migration_kit.checks import CheckResult
+from migration_kit.checks import CORRECTED_AGREES, CheckResult
 from migration_kit.data import load_data
+from migration_kit.estimands import TOTAL
 from migration_kit.features import build_features
-from migration_kit.plan import load_plan
+from migration_kit.plan import Plan, load_plan
 from migration_kit.requirements import check_requirements
 from migration_kit.transport import gap_scale, transport_check, transport_gap
 from migration_kit.widgets.explore import stored
@@ -43,6 +44,13 @@ def made_up(plan, features: xr.Dataset, models: list[str], rng: np.random.Genera
                       coords={"model": models, "slice": ["all", *features["slice"].to_numpy()]})
 
 
+def gap(plan: Plan, features: xr.Dataset, offline: xr.Dataset, rng: np.random.Generator) -> pd.DataFrame:
+    """Hold two candidates against made-up live draws with 200 judged outputs of each."""
+    shadow = made_up(plan, features, [plan.incumbent, *plan.candidates[-2:]], rng)
+    judged = pd.DataFrame(200, index=plan.model_ids, columns=[TOTAL, *features["slice"].to_numpy()])
+    return transport_gap(offline, shadow, features, plan, scale=gap_scale(plan, features), labels=judged)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--moves", type=int, default=100)
@@ -51,18 +59,17 @@ def main() -> None:
     data = load_data(plan)
     features = {one.id: build_features(data, plan, one.id) for one in plan.criteria}
     draws = {name: made_up(plan, one, list(plan.model_ids), rng) for name, one in features.items()}
-    gaps = pd.concat([
-        transport_gap(draws[gate.id], made_up(plan, features[gate.id], [plan.incumbent, *plan.candidates[-2:]], rng),
-                      features[gate.id], plan, scale=gap_scale(plan, features[gate.id]),
-                      labels=pd.Series(200, index=plan.model_ids)) for gate in plan.gates], ignore_index=True)
+    gaps = pd.concat([gap(plan, features[gate.id], draws[gate.id], rng) for gate in plan.gates], ignore_index=True)
     checks = [transport_check(gaps, plan, gate) for gate in plan.gates]
-    checks += [CheckResult("calibrated and corrected agree", False, "", gate.id, models=plan.candidates[:1])
+    checks += [CheckResult(CORRECTED_AGREES, False, "", gate.id, models=plan.candidates[:1])
                for gate in plan.gates]
     start = time.perf_counter()
     explorer = decision_explorer(stored(plan, draws, features=features, requirements=check_requirements(plan, data),
                                         checks=checks, gaps=gaps))
     rows = [{"moved": "nothing: made", "moves": 1, "median_s": time.perf_counter() - start}]
     for moved, group in explorer.controls.items():
+        if not group:
+            continue
         slider = next(iter(group.values())).slider
         low, high = (slider.base**end if hasattr(slider, "base") else end for end in (slider.min, slider.max))
         took = []
