@@ -8,12 +8,14 @@ Run: python benchmarks/sentiment_labels.py --draws 200     a stopped run goes on
 """
 
 import argparse
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from common import ROOT, code_digest, coverage_table, fit_all, run_replicates, write_result
+from common import ROOT, code_digest, coverage_table, run_replicates, write_result
+from real_data import OTHER_DRAWS, fit_one
 
 from migration_kit.alarms import raw_alarms
 from migration_kit.crosschecks import cross_checks
@@ -31,25 +33,32 @@ METHODS = ("calibrated", "corrected", "labels_only", "verdict_strata", "ppi")
 
 
 @cache
-def load() -> tuple[Plan, EvalData, xr.Dataset]:
-    """The committed migration: plan, data, features."""
+def load() -> tuple[Plan, EvalData]:
+    """The committed migration."""
     plan = load_plan(PLAN)
-    data = load_data(plan)
-    return plan, data, build_features(data, plan, CRITERION)
+    return plan, load_data(plan)
 
 
-def draw_labels(features: xr.Dataset, data: EvalData, *, number: int, n_labelled: int) -> xr.DataArray:
-    """Judge random items by one random rater each, the same rater for all models; dims (item, model)."""
-    rng = np.random.default_rng([SEED, number])
-    items, models = features["item"].to_numpy(), features["model"].to_numpy()
-    ratings = pd.read_parquet(PLAN.parent / "ratings.parquet").set_index("item_id").loc[items]
-    counts = ratings[["n_negative", "n_neutral", "n_positive"]].to_numpy()
+@cache
+def ratings() -> pd.DataFrame:
+    return pd.read_parquet(PLAN.parent / "ratings.parquet").set_index("item_id")
+
+
+def drawn_features(number: int) -> xr.Dataset:
+    """Judge as many random items as the migration has, by one random rater each, the same rater for all models."""
+    plan, data = load()
+    rng, human = np.random.default_rng([SEED, number]), data.scores["rater_kind"] == "human"
+    items = rng.choice(data.items["item_id"], data.scores.loc[human, "item_id"].nunique(), replace=False)
+    counts = ratings().loc[items, ["n_negative", "n_neutral", "n_positive"]].to_numpy()
     picked = rng.random(len(items)) * counts.sum(axis=1)
-    rated = (picked[:, None] >= counts.cumsum(axis=1)).sum(axis=1) - 1
-    says = data.outputs.assign(said=data.outputs["text"].map(WORDS)).pivot(index="item_id", columns="model")["said"]
-    agrees = (says.loc[items, models].to_numpy() == rated[:, None]).astype(float)
-    labelled = np.isin(np.arange(len(items)), rng.choice(len(items), n_labelled, replace=False))
-    return features["label"].copy(data=np.where(labelled[:, None], agrees, np.nan))
+    rated = pd.Series((picked[:, None] >= counts.cumsum(axis=1)).sum(axis=1) - 1, index=items)
+    judged = data.outputs[data.outputs["item_id"].isin(items)]
+    agrees = judged["text"].map(WORDS).to_numpy() == rated.loc[judged["item_id"]].to_numpy()
+    like = data.scores[human].iloc[0]
+    rows = judged[["item_id", "model"]].assign(**like.drop(["item_id", "model"]).to_dict()).assign(
+        value=agrees.astype(float))
+    scores = pd.concat([data.scores[~human], rows[data.scores.columns]], ignore_index=True)
+    return build_features(replace(data, scores=scores.astype(data.scores.dtypes)), plan, CRITERION)
 
 
 def truth(features: xr.Dataset, data: EvalData, plan: Plan) -> pd.DataFrame:
@@ -63,10 +72,9 @@ def truth(features: xr.Dataset, data: EvalData, plan: Plan) -> pd.DataFrame:
 
 def replicate(number: int) -> pd.DataFrame:
     """Estimate quality and contrasts from one draw of labels, and look for alarms."""
-    plan, data, committed = load()
-    n_labelled = int(committed["label"].notnull().any("model").sum())
-    features = committed.assign(label=draw_labels(committed, data, number=number, n_labelled=n_labelled))
-    (fit,) = fit_all([features], draws=DRAWS, tune=TUNE, seed=number)
+    (plan, data), features = load(), drawn_features(number)
+    fit = fit_one(features, draws=DRAWS, tune=TUNE, seed=number, more=lambda: [
+        drawn_features(number + one) for one in range(1, OTHER_DRAWS + 1)])
     drawn = quality(fit, features, traffic=True, seed=number)
     calibrated = estimate_rows(drawn, features, incumbent=plan.incumbent, layer="traffic",
                                interval=plan.sampling.interval, margin=plan.criterion(CRITERION).margin)
