@@ -59,8 +59,8 @@ def what_blocks(blocking: Mapping[str, Sequence[str]], planned: pd.DataFrame, *,
 
 def gate_in_report(decision: dict | None, model: str, criterion: str) -> str:
     """Say how sure the last report is of a gate, for the end of a sentence; "" where there is none."""
-    gate = decision["candidates"][model]["gates"][criterion] if decision else {"labelled": False}
-    if not gate["labelled"]:
+    gate = decision["candidates"][model]["gates"][criterion] if decision else None
+    if not gate or not gate["labelled"]:
         return ""
     return f"; the last report, which rests on the whole calibration, says {chance(gate['probability'])}"
 
