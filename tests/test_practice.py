@@ -145,3 +145,12 @@ def test_the_verdict_turns_from_run_to_run(place):
     assert decision["candidates"]["helper-2"]["probability"] > 0.965
     assert pd.read_parquet(run / "history.parquet")["verdict"].tolist() == ["collect", "switch"]
     assert "2 reports so far: collect from" in (run / "05_report" / "notebook.html").read_text("utf-8")
+
+
+def test_the_lines_to_take_the_sign_from_are_those_that_the_readme_names():
+    lines = (FOLDER / "migration.yml").read_text("utf-8").splitlines()
+    waiting = [number for number, line in enumerate(lines, start=1)
+               if line.strip().startswith(("# - {", "# inclusion:"))]
+    assert len(waiting) == 2
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"away from lines {waiting[0]} and {waiting[1]}, and save" in " ".join(readme.split())
