@@ -34,7 +34,7 @@ BY = [*CELL, "quantity", "slices", "model"]
 KEPT = ["model", "slice", "quantity", "method", "mean", "sd", "lower", "upper", "truth"]
 # Replicates differ in how many outputs have several raters and how many clusters hold labels: what is compiled once
 # holds the most that some of them have.
-FITTED_TOGETHER = 5
+FITTED_TOGETHER = 40
 compiled: dict[tuple[str, int], Compiled] = {}
 
 
