@@ -201,6 +201,20 @@ def coverage_table(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return table.assign(replicates=count).reset_index()
 
 
+def with_other_cells(table: pd.DataFrame, name: str, *, cell: list[str], code: str) -> pd.DataFrame:
+    """Add the rows of the written table whose cells the new one lacks, if the same code made them."""
+    file = RESULTS / f"{name}.csv"
+    if not file.exists():
+        return table
+    written = pd.read_csv(file, dtype={"code": str})
+    written = written[written["code"] == code]
+    if written.empty:
+        return table
+    new = pd.MultiIndex.from_frame(table[cell])
+    others = written.loc[~pd.MultiIndex.from_frame(written[cell]).isin(new), table.columns]
+    return pd.concat([others, table], ignore_index=True).sort_values(cell, kind="stable", ignore_index=True)
+
+
 def write_result(table: pd.DataFrame, name: str, *, seed: int, code: str) -> None:
     """Write a table of results and print it."""
     table = table.assign(seed=seed, date=date.today().isoformat(), code=code).round({"cpu_s": 0})

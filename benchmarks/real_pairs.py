@@ -5,7 +5,8 @@ again and again. Every pair of models is then held against its difference on all
 the same draws: labels alone, PPI++ on the primary metric, PPI++ on the mean of the standardised metrics. First with all
 metrics of a data set together, then, on fewer draws, with each metric alone.
 
-Run: python benchmarks/real_pairs.py --draws 50 --alone 10     a stopped run goes on where it was
+Run: python benchmarks/real_pairs.py --draws 50 --alone 10     a stopped run goes on where it was; with --datasets,
+the tables keep the rows of the other data sets
 """
 
 import argparse
@@ -17,7 +18,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from common import code_digest, coverage_table, run_cells, write_result
+from common import code_digest, coverage_table, run_cells, with_other_cells, write_result
 from real_data import OTHER_DRAWS, Source, fit_one, hidden, migration, source
 from scipy.special import ndtr
 
@@ -270,15 +271,18 @@ def main() -> None:
     given = parser.parse_args()
     code = code_digest()
     run = partial(run_cells, f"real_pairs-{code}", chunk=CHUNK, workers=given.workers)
+    joined = partial(with_other_cells, cell=["study", "labelled"], code=code)
     rows = joined_rows(run(cell_names(given.datasets, given.labels, ALL), given.draws))
-    table = summary(rows)
+    table = joined(summary(rows), "real_pairs")
     write_result(table, "real_pairs", seed=SEED, code=code)
     by_pair = ["study", "labelled", "quantity", "model", "against", "judged", "truth", "method"]
     kept = rows[rows["method"] == "calibrated"].drop(columns="coverage_population")
-    write_result(coverage_table(kept, by_pair), "real_pairs_by_pair", seed=SEED, code=code)
+    pairs = joined(coverage_table(kept, by_pair), "real_pairs_by_pair")
+    write_result(pairs, "real_pairs_by_pair", seed=SEED, code=code)
     alone = None
     if given.alone:
         alone = summary(joined_rows(run(cell_names(given.datasets, given.labels, ALONE), given.alone)))
+        alone = joined(alone, "real_pairs_alone")
         write_result(alone, "real_pairs_alone", seed=SEED, code=code)
     write_result(overall(table, alone), "real_pairs_overall", seed=SEED, code=code)
 
