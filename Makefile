@@ -67,7 +67,7 @@ lint: $(INSTALLED) ## Check the style of code and notebooks
 	@$(BIN)/ruff check $(ARGS) .
 
 clean: ## Remove the environment, caches and builds; runs/ stays
-	@rm -rf .venv .tools .pytest_cache .ruff_cache build dist
+	@rm -rf .venv .tools tests/browser/node_modules .pytest_cache .ruff_cache build dist
 	@find . -path ./runs -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 	@echo 'Clean. The next make report or make test sets everything up again.'
 

@@ -1,6 +1,6 @@
 """Do planned labels tell more than random ones, do intervals stay right? Writes benchmarks/results/label_plans*.csv.
 
-Some items are labelled at random, then as many again by `label_design`, at random, or by the best allocation there is
+Some items are labelled at random, then some more by `label_design`, at random, or by the best allocation there is
 (Neyman's, which knows the spread of every stratum). First on migrations of known truth, then on real data where people
 judged nearly every output. The error of the estimate that weighs labels within verdicts is not drawn but computed from
 all judgments, given how many labels each stratum got, so a small gain shows in few draws; `strata.verdict_draws`, which

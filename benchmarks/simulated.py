@@ -1,4 +1,4 @@
-"""Do intervals hold what they promise where the truth is exact? Writes benchmarks/results/simulated*.csv.
+"""Do intervals hold what they promise where the truth is exact? Writes benchmarks/results/simulated.csv.
 
 Every scenario of `migration_kit.simulate.SCENARIOS` is drawn anew with 50, 100 and 200 labelled items and 1000 others,
 calibrated, and held against the truth; the kit's own cross-checks stand beside it on the same draws.
