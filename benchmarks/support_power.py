@@ -4,21 +4,22 @@ Simulates `data/support` with other seeds and decides with a fast stand-in for t
 contrast is estimated by regression on the metrics (or from labels alone), then regions are pooled with a normal
 hierarchical model. The rule is that of the kit: gates with their bound, slices, requirements.
 
-Run: python benchmarks/support_power.py [draws]     about 2 minutes for 200 draws
+Run: python benchmarks/support_power.py --draws 200     a stopped run goes on where it was
 """
 
-import sys
+import argparse
+from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
+from common import ROOT, code_digest, run_replicates, write_result
 from scipy.special import betaincc
 
 from migration_kit.simulate import SUPPORT_MODELS, SUPPORT_REGIONS, simulate_support
 
-ROOT = Path(__file__).parents[1]
+SEED = 10_000
 METHODS = {"labels and metrics": True, "labels only": False}
 KEYS = ("method", "n_labels", "candidate")
 LABELS = (100, 200, 300, 400, 600, 800, 1000)
@@ -73,9 +74,9 @@ def decide(gates, slices, assurance, slice_assurance, required):
     return "switch" if holds else "collect"
 
 
-def decide_draw(seed, plan):
+def decide_draw(number, *, plan):
     """Return the verdicts on one simulated migration: a row for every method, number of labels and candidate."""
-    drawn, rng = simulate_support(seed), np.random.default_rng(seed)
+    drawn, rng = simulate_support(SEED + number), np.random.default_rng(SEED + number)
     shape = (len(SUPPORT_MODELS), len(drawn.items))
     names = [gate["id"] for gate in plan["gates"]]
     metrics = drawn.scores[drawn.scores["criterion"].isin([*names, "format_ok"])]
@@ -105,20 +106,20 @@ def decide_draw(seed, plan):
     return pd.DataFrame(rows, columns=[*KEYS, "verdict", "sd_correct"])
 
 
-def main(draws: int) -> None:
-    plan = yaml.safe_load((ROOT / "data/support/migration.yml").read_text())
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    plan = yaml.safe_load((ROOT / "data/support/migration.yml").read_text("utf-8"))
     plan["gates"] = [criterion for criterion in plan["criteria"] if criterion["role"] == "gate"]
-    runs = []
-    for k in range(draws):
-        runs.append(decide_draw(10_000 + k, plan))
-        print(f"\r{k + 1} of {draws} draws", end="", file=sys.stderr, flush=True)
-    runs = pd.concat(runs)
+    code = code_digest(modules=("simulate/support", "simulate/support_design"))
+    runs = run_replicates(f"support_power-{code}", partial(decide_draw, plan=plan), given.draws, workers=given.workers)
     shares = pd.get_dummies(runs["verdict"])[["switch", "keep", "collect"]]
     table = pd.concat([runs[[*KEYS, "sd_correct"]], shares], axis=1).groupby(list(KEYS), as_index=False).mean()
-    table = table[[*KEYS, "switch", "keep", "collect", "sd_correct"]].assign(draws=draws)
-    table.round(4).to_csv(ROOT / "benchmarks/results/support_power.csv", index=False)
-    print("\n" + table.round(3).to_string(index=False))
+    table = table[[*KEYS, "switch", "keep", "collect", "sd_correct"]].assign(draws=given.draws)
+    write_result(table, "support_power", seed=SEED, code=code)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main()
