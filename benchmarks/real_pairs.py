@@ -37,7 +37,9 @@ CHUNK = 5
 LARGEST_SHARE = 0.15
 MOST_LABELLED = 0.6
 INTERVAL = 0.95
-GROUP = ["study", "labelled", "metrics", "quantity", "method"]
+FEWEST_METRICS = 3
+CELL = ["study", "labelled"]
+GROUP = [*CELL, "metrics", "quantity", "method"]
 ALL, ALONE = "all", "alone"
 
 
@@ -236,8 +238,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     more = rows.assign(answered=rows["lower"].notna().astype(float)).groupby(GROUP, sort=False)[
         ["models", "items", "identical", "answered", "divergent"]].mean().reset_index()
     table = coverage_table(rows.dropna(subset="lower"), GROUP).merge(more, on=GROUP)
-    spent = rows.groupby(["study", "labelled", "replicate"])["cpu_s"].first().groupby(["study", "labelled"]).sum()
-    table = table.merge(spent.reset_index(), on=["study", "labelled"])
+    spent = rows.groupby([*CELL, "replicate"])["cpu_s"].first().groupby(CELL).sum()
+    table = table.merge(spent.reset_index(), on=CELL)
     for name, method in (("against_labels", "labels_only"), ("against_ppi", "ppi_primary_metric")):
         base = table.loc[table["method"] == method, [*GROUP[:-1], "width"]].rename(columns={"width": "base"})
         table[name] = table["width"] / table.merge(base, how="left", on=GROUP[:-1])["base"].to_numpy()
@@ -245,20 +247,37 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def overall(table: pd.DataFrame, alone: pd.DataFrame | None) -> pd.DataFrame:
-    """Contrasts over all studies, each counted once: the mean, the worst study and, alone, the worst metric."""
-    tables = [("all metrics", table)] + ([("each metric alone", alone)] if alone is not None else [])
+    """Contrasts over all studies, each counted once: the mean, the worst study and, alone, the worst metric.
+
+    ``against_best_ppi`` is the width over that of PPI++ on the one metric with which PPI++ is narrowest, in studies of
+    three or more metrics; metrics that some model lacks are no candidates.
+    """
+    tables = [("all metrics", table)]
+    if alone is not None:
+        tables = [("all metrics", table.join(best_ppi(table, alone), on=CELL)), ("each metric alone", alone)]
     rows = []
     for name, one in tables:
         contrasts = one[one["quantity"] == "contrast"]
         for (labelled, method), here in contrasts.groupby(["labelled", "method"], sort=False):
             worst = here.loc[here["coverage"].idxmin()]
+            beside = here["width"] / here["best_ppi"] if "best_ppi" in here else pd.Series(dtype=float)
             rows.append({"with": name, "labelled": labelled, "method": method,
                          "studies": here["study"].nunique(), **{
                              key: here.groupby("study")[key].mean().mean()
                              for key in ("coverage", "coverage_population", "against_labels", "against_ppi")},
+                         "against_best_ppi": beside.mean(),
                          "worst": worst["coverage"], "worst_mc": worst["coverage_mc"],
                          "worst_in": f"{worst['study']} {worst['metrics']}"})
     return pd.DataFrame(rows)
+
+
+def best_ppi(table: pd.DataFrame, alone: pd.DataFrame) -> pd.Series:
+    """Mean width of PPI++ on its narrowest metric, by study and number of labels, where there are three or more."""
+    here = alone[(alone["quantity"] == "contrast") & (alone["method"] == "ppi_primary_metric")]
+    everyone = table.groupby(CELL)["models"].max().rename("everyone")
+    here = here.join(everyone, on=CELL).query("models == everyone")
+    many = here.groupby(CELL)["metrics"].transform("nunique") >= FEWEST_METRICS
+    return here[many].groupby(CELL)["width"].min().rename("best_ppi")
 
 
 def main() -> None:
@@ -271,7 +290,7 @@ def main() -> None:
     given = parser.parse_args()
     code = code_digest()
     run = partial(run_cells, f"real_pairs-{code}", chunk=CHUNK, workers=given.workers)
-    joined = partial(with_other_cells, cell=["study", "labelled"], code=code)
+    joined = partial(with_other_cells, cell=CELL, code=code)
     rows = joined_rows(run(cell_names(given.datasets, given.labels, ALL), given.draws))
     table = joined(summary(rows), "real_pairs")
     write_result(table, "real_pairs", seed=SEED, code=code)
