@@ -1,0 +1,112 @@
+"""What the tables of benchmarks/README.md say is what the committed results hold, figure by figure."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+FOLDER = ROOT / "benchmarks"
+METHODS = {"calibrated": "**calibrated**", "corrected": "corrected", "ppi": "PPI++", "verdict_strata": "verdict strata",
+           "labels_only": "labels only"}
+PEERS = ("**calibrated**", "ppi-python", "truescore", "cje-eval", "labels alone")
+MISLEADING = {"prefers the worse": "prefers the worse (61 pairs)", "far off": "is far off (19)",
+              "right": "is right (8 controls)", "all pairs": "all 88"}
+
+
+class Row(NamedTuple):
+    """A row of a table of the README: its first cell, and its figures with the digits they are told with."""
+
+    table: str
+    name: str
+    figures: list[tuple[float, int]]
+
+
+def result(name: str, **where: object) -> pd.DataFrame:
+    rows = pd.read_csv(FOLDER / "results" / f"{name}.csv")
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def percents(values, digits: int = 1) -> list[tuple[float, int]]:
+    return [(100 * value, digits) for value in values]
+
+
+def simulated() -> Iterator[Row]:
+    mean = result("simulated", slices="all").groupby(["quantity", "method"])["coverage"].mean()
+    for method, name in METHODS.items():
+        yield Row("contrasts covered | qualities", name, percents([mean["contrast", method], mean["quality", method]]))
+
+
+def families() -> Iterator[Row]:
+    rows = result("families").set_index(["family", "quantity", "slices", "model", "method"])
+    for family in rows.index.unique("family"):
+        one = rows.loc[family].sort_index()
+        contrast, each = one.loc[("contrast", "all", "candidate")], one.loc[("contrast", "each", "candidate")]
+        figures = [*percents(contrast.loc[["calibrated", "labels_only"], "coverage"]),
+                   (contrast.loc["calibrated", "width_to_labels"], 2), *percents([each.loc["calibrated", "coverage"]])]
+        for model in ("candidate", "incumbent") if family != "pairwise" else ():
+            figures += percents(one.loc[("quality", "all", model), "coverage"][["calibrated", "labels_only"]])
+        yield Row("what it tries | contrast", f"`{family}`", figures)
+
+
+def peers() -> Iterator[Row]:
+    rows = result("peers", slices="all")
+    own = result("simulated", slices="all", method="calibrated").assign(method="**calibrated**")
+    rows = pd.concat([rows, own[own["scenario"].isin(rows["scenario"])]]).set_index(["scenario", "n_labels"])
+    for name in PEERS:
+        contrast, quality = (rows[(rows["method"] == name) & (rows["quantity"] == kind)]
+                             for kind in ("contrast", "quality"))
+        base = rows[(rows["method"] == "ppi-python") & (rows["quantity"] == "contrast")]["width"]
+        width = (contrast["width"] / base).groupby("n_labels").mean()
+        yield Row("contrast covered, 50 / 100 / 200", name, [
+            *percents(contrast.groupby("n_labels")["coverage"].mean()),
+            *([(1, 0)] if name == "ppi-python" else [(value, 2) for value in width]),
+            *percents(quality.groupby("n_labels")["coverage"].mean()),
+            *percents([quality.loc[("F", 50), "coverage"].mean()]), *percents(contrast.loc["E", "switch"]),
+            *percents(contrast.loc["C", "switch"], 0)])
+
+
+def rounds() -> Iterator[Row]:
+    rows = result("label_plans_rounds", quantity="contrast").set_index(["method", "scenario"])
+    for method, name in (METHODS | {"verdict_strata": "within verdicts"}).items():
+        told = f"{name.strip('*')}: coverage"
+        four = rows.loc[method].loc[["A", "C", "F", "J"], ["coverage", "coverage_mc"]]
+        yield Row("contrast | A | C", f"**{told}**" if "*" in name else told, percents(four.to_numpy().ravel()))
+
+
+def misleading() -> Iterator[Row]:
+    rows = result("misleading").set_index(["metric_is", "method"])
+    for kind, name in MISLEADING.items():
+        one = rows.loc[kind]
+        figures = percents([one.loc["calibrated", "wrong"]], 0)
+        if kind == "prefers the worse":
+            figures += percents([one.loc["raw", "wrong"]], 0)
+        alarm = one.loc["calibrated", ["alarm", "alarm_mc"]].tolist()
+        figures += percents(alarm[: 1 + (alarm[0] > 0)], 0)
+        for method in ("calibrated", "labels_only", "ppi"):
+            with_error = (method == "calibrated" and one.loc[method, "coverage"] < 1) or kind == "all pairs"
+            figures += percents(one.loc[method, ["coverage", "coverage_mc"][: 1 + with_error]])
+        yield Row("wrong winner claimed", name, figures)
+
+
+def shown(row: Row) -> list[float]:
+    """Return the figures of a row as the README shows them, behind its first cell (of families: its first two)."""
+    lines = (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|") and row.table in line)
+    line = next(line for line in lines[start:] if line.startswith(f"| {row.name} |"))
+    cells = line.strip("|").split("|")[2 if row.name.startswith("`") else 1:]
+    return [float(number.replace("−", "-")) for number in re.findall(r"[−-]?\d+(?:\.\d+)?", " ".join(cells))]
+
+
+@pytest.mark.parametrize("row", [*simulated(), *families(), *peers(), *rounds(), *misleading()],
+                         ids=lambda row: f"{row.table.split()[0]} {row.name}")
+def test_a_row_says_what_the_results_hold(row):
+    found = shown(row)
+    assert len(found) == len(row.figures), f"{found} for {row.figures}"
+    for number, (value, digits) in zip(found, row.figures, strict=True):
+        # Half a unit of the last digit, and the rounding of the results themselves.
+        assert abs(number - value) <= 0.5 * 10**-digits + 0.0051, f"{number} for {value}"
