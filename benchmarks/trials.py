@@ -27,7 +27,7 @@ from scipy.special import expit
 from migration_kit import calibration, estimands, prediction, priors
 from migration_kit.estimands import TOTAL
 
-AS_IT_IS, OTHER_SEEDS = "as it is", "as it is, other seeds"
+AS_IT_IS, MORE_DRAWS, OTHER_SEEDS = "as it is", "1,600 draws in place of 400", ", other seeds"
 # Cells: scenario and number of labels, or the real data; how many replicates.
 CELLS = {"A-50": 300, "G-100": 200, "G-200": 200, "sentiment-200": 60}
 FURTHER, FIRST_FURTHER = 1000, 5000
@@ -56,7 +56,7 @@ def logistic(value: np.ndarray) -> np.ndarray:
 SLICES = ("G-100", "G-200", "sentiment-200")
 TRIALS: dict[str, tuple[tuple[str, ...], dict[ModuleType, dict[str, object]]]] = {
     AS_IT_IS: (tuple(CELLS), {}),
-    "1,600 draws in place of 400": (("A-50",), {simulated: {"DRAWS": 1600}}),
+    MORE_DRAWS: (("A-50",), {simulated: {"DRAWS": 1600}}),
     "prior: models' levels half as far apart": (("A-50",), {priors: {"LEVEL_SPREAD": priors.LEVEL_SPREAD / 2}}),
     "prior: weight of metrics twice as large": (("A-50",), scaled("METRIC_WEIGHT", 2)),
     "prior: trust in metrics twice as different": (("A-50",), scaled("METRIC_TRUST", 2)),
@@ -92,9 +92,9 @@ def replicate(number: int, *, trial: str, data: str, n_labels: int) -> pd.DataFr
     return rows[rows["quantity"] != "alarm"].assign(slices=TOTAL)
 
 
-def further(number: int) -> pd.DataFrame:
+def further(number: int, *, trial: str) -> pd.DataFrame:
     """One replicate of scenario A with a seed that `simulated.py` does not use."""
-    return replicate(FIRST_FURTHER + number, trial=AS_IT_IS, data="A", n_labels=50)
+    return replicate(FIRST_FURTHER + number, trial=trial, data="A", n_labels=50)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -106,8 +106,9 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     rows["covered"] = ((rows["lower"] <= rows["truth"]) & (rows["truth"] <= rows["upper"])).astype(float)
     others = [name for name in GROUP if name != "trial"]
     once = rows.groupby([*GROUP, "replicate"], sort=False)["covered"].mean().reset_index()
-    base = once[once["trial"] == AS_IT_IS].drop(columns="trial")
-    both = once.merge(base, on=[*others, "replicate"], suffixes=("", "_base"))
+    once["seeds"] = once["trial"].str.endswith(OTHER_SEEDS)
+    base = once[once["trial"].str.removesuffix(OTHER_SEEDS) == AS_IT_IS].drop(columns="trial")
+    both = once.merge(base, on=[*others, "seeds", "replicate"], suffixes=("", "_base"))
     change = (both["covered"] - both["covered_base"]).groupby([both[name] for name in GROUP], sort=False)
     changes = pd.DataFrame({"change": change.mean(), "change_mc": change.sem()}).reset_index()
     return coverage_table(rows, GROUP).merge(changes, how="left", on=GROUP)
@@ -127,8 +128,9 @@ def main() -> None:
         found = run({f"{cell}-{trial}": partial(replicate, trial=trial, **told)
                      for trial, (cells, _) in TRIALS.items() if cell in cells}, min(number, given.most))
         parts += [rows.assign(trial=name.removeprefix(f"{cell}-"), **told) for name, rows in found.items()]
-    rows = run({OTHER_SEEDS: further}, min(FURTHER, given.most))[OTHER_SEEDS]
-    parts.append(rows.assign(trial=OTHER_SEEDS, data="A", n_labels=50))
+    found = run({trial + OTHER_SEEDS: partial(further, trial=trial) for trial in (AS_IT_IS, MORE_DRAWS)},
+                min(FURTHER, given.most))
+    parts += [rows.assign(trial=name, data="A", n_labels=50) for name, rows in found.items()]
     write_result(summary(pd.concat(parts, ignore_index=True)), "trials", seed=simulated.SEED, code=code)
 
 
