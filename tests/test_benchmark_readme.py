@@ -93,6 +93,39 @@ def misleading() -> Iterator[Row]:
         yield Row("wrong winner claimed", name, figures)
 
 
+def real_pairs() -> Iterator[Row]:
+    rows = result("real_pairs", quantity="contrast").set_index(["study", "labelled", "method"])
+    for study in rows.index.unique("study"):
+        figures = []
+        for labelled in rows.loc[study].index.unique("labelled"):
+            one = rows.loc[study, labelled]
+            figures += percents(one.loc["calibrated", ["coverage", "coverage_mc"]])
+            figures += percents(one.loc[["labels_only", "ppi_primary_metric"], "coverage"])
+            figures += [(value, 2) for value in one.loc["calibrated", ["against_labels", "against_ppi"]]]
+        yield Row("study | 50 labels: calibrated", f"`{study}`", figures)
+
+
+def real_pairs_overall() -> Iterator[Row]:
+    rows = result("real_pairs_overall").set_index(["with", "method", "labelled"])
+    names = {"calibrated": "**calibrated**", "corrected": "corrected", "labels_only": "labels only",
+             "ppi_primary_metric": "PPI++ on the primary metric", "ppi_mean_metric": "PPI++ on the mean metric"}
+    for method, name in names.items():
+        figures = []
+        for labelled in (50, 100):
+            one = rows.loc["all metrics", method, labelled]
+            figures += percents(one[["coverage", "coverage_population"]])
+            figures += [(one[key], 2) for key in ("against_labels", "against_ppi", "against_best_ppi")]
+        yield Row("over all studies", name, figures)
+
+
+def trials() -> Iterator[Row]:
+    rows = result("trials")
+    wanted = {("A", 50, "contrast", "all"): 1, ("G", 100, "contrast", "odd"): 1, ("G", 100, "contrast", "ordinary"): 1,
+              ("G", 200, "contrast", "odd"): 1, ("G", 200, "contrast", "ordinary"): 1}
+    del wanted
+    yield from ()
+
+
 def shown(row: Row) -> list[float]:
     """Return the figures of a row as the README shows them, behind its first cell (of families: its first two)."""
     lines = (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
