@@ -118,12 +118,28 @@ def real_pairs_overall() -> Iterator[Row]:
         yield Row("over all studies", name, figures)
 
 
-def trials() -> Iterator[Row]:
-    rows = result("trials")
-    wanted = {("A", 50, "contrast", "all"): 1, ("G", 100, "contrast", "odd"): 1, ("G", 100, "contrast", "ordinary"): 1,
-              ("G", 200, "contrast", "odd"): 1, ("G", 200, "contrast", "ordinary"): 1}
-    del wanted
-    yield from ()
+def trials_in_a() -> Iterator[Row]:
+    rows = result("trials", data="A", n_labels=50).set_index(["trial", "method", "quantity", "model"])
+    for trial in rows.index.unique("trial"):
+        method = "corrected" if trial.startswith("correction") else "calibrated"
+        one = rows.loc[trial, method, "contrast", "m1"]
+        figures = percents(one[["coverage", "coverage_mc"]])
+        figures += percents(one[["change", "change_mc"]]) if not trial.startswith("as it is") else []
+        yield Row("A from 50 labels", trial, [*figures, (one["width"], 3), (one["rmse"], 3), (one["z_sd"], 2)])
+
+
+def trials_of_slices() -> Iterator[Row]:
+    rows = result("trials", method="calibrated").set_index(["trial", "data", "n_labels", "quantity", "slices", "model"])
+    for trial in rows.loc[:, "sentiment", :].index.unique("trial"):
+        one, figures = rows.loc[trial], []
+        for slices in ("odd", "ordinary"):
+            for n_labels in (100, 200):
+                cell = one.loc["G", n_labels, "contrast", slices, "m1"]
+                figures += [*percents([cell["coverage"]]), (cell["width"], 3)]
+        vader = one.loc["sentiment", 200, :, "all", "vader-3.3.2"]
+        figures += percents([vader.loc["quality", "coverage"]])
+        yield Row("G: odd region", trial, [*figures, *percents([vader.loc["contrast", "coverage"]]),
+                                           (vader.loc["contrast", "width"], 3)])
 
 
 def shown(row: Row) -> list[float]:
@@ -135,7 +151,8 @@ def shown(row: Row) -> list[float]:
     return [float(number.replace("−", "-")) for number in re.findall(r"[−-]?\d+(?:\.\d+)?", " ".join(cells))]
 
 
-@pytest.mark.parametrize("row", [*simulated(), *families(), *peers(), *rounds(), *misleading()],
+@pytest.mark.parametrize("row", [*simulated(), *families(), *peers(), *rounds(), *misleading(), *trials_in_a(),
+                                 *trials_of_slices()],
                          ids=lambda row: f"{row.table.split()[0]} {row.name}")
 def test_a_row_says_what_the_results_hold(row):
     found = shown(row)
