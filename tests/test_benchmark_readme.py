@@ -159,5 +159,6 @@ def test_a_row_says_what_the_results_hold(row):
     found = shown(row)
     assert len(found) == len(row.figures), f"{found} for {row.figures}"
     for number, (value, digits) in zip(found, row.figures, strict=True):
-        # Half a unit of the last digit, and the rounding of the results themselves.
-        assert abs(number - value) <= 0.5 * 10**-digits + 0.0051, f"{number} for {value}"
+        # Half a unit of the last digit, and what the rounding of the results adds to percentages, ratios and widths.
+        slack = {0: 0.0051, 1: 0.0051, 2: 0.0006, 3: 0.0001}[digits]
+        assert abs(number - value) <= 0.5 * 10**-digits + slack, f"{number} for {value}"
