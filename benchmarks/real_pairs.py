@@ -40,7 +40,7 @@ INTERVAL = 0.95
 FEWEST_METRICS = 3
 CELL = ["study", "labelled"]
 GROUP = [*CELL, "metrics", "quantity", "method"]
-ALL, ALONE = "all", "alone"
+ALL, ALONE, EACH = "all", "alone", "each"
 
 
 @dataclass(frozen=True)
@@ -240,10 +240,30 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     table = coverage_table(rows.dropna(subset="lower"), GROUP).merge(more, on=GROUP)
     spent = rows.groupby([*CELL, "replicate"])["cpu_s"].first().groupby(CELL).sum()
     table = table.merge(spent.reset_index(), on=CELL)
+    table["rater_correlation"] = table["study"].map({one: rater_correlation(one) for one in table["study"].unique()})
     for name, method in (("against_labels", "labels_only"), ("against_ppi", "ppi_primary_metric")):
         base = table.loc[table["method"] == method, [*GROUP[:-1], "width"]].rename(columns={"width": "base"})
         table[name] = table["width"] / table.merge(base, how="left", on=GROUP[:-1])["base"].to_numpy()
     return table
+
+
+@cache
+def rater_correlation(study: str) -> float:
+    """Intraclass correlation of judgments of one output, about the mean of its model; missing with one rater.
+
+    Below 0 raters of one output differ more than raters of different ones do, which no effect of outputs or raters can
+    express: an interval from the model is then too wide. One-way analysis of variance (doi:10.1037/0033-2909.86.2.420).
+    """
+    given = parts(study)[0][0]
+    human = given.human[given.human["model"].isin(given.models)]
+    pair = ["model", *(["opponent"] if given.pairwise else [])]
+    output = human.groupby(["item_id", *pair])["value"].agg(["mean", "var", "size"])
+    if (output["size"] < 2).all():
+        return np.nan
+    centred = output["mean"] - output.groupby(pair)["mean"].transform("mean")
+    raters = output["size"].mean()
+    between, within = raters * centred.var(), output["var"].mean()
+    return (between - within) / (between + (raters - 1) * within)
 
 
 def overall(table: pd.DataFrame, alone: pd.DataFrame | None) -> pd.DataFrame:
@@ -259,11 +279,13 @@ def overall(table: pd.DataFrame, alone: pd.DataFrame | None) -> pd.DataFrame:
     for name, one in tables:
         contrasts = one[one["quantity"] == "contrast"]
         for (labelled, method), here in contrasts.groupby(["labelled", "method"], sort=False):
-            worst = here.loc[here["coverage"].idxmin()]
+            single = here[here["metrics"] != EACH]
+            worst = single.loc[single["coverage"].idxmin()]
+            here = here[here["metrics"].isin([ALL, EACH])]
             beside = here["width"] / here["best_ppi"] if "best_ppi" in here else pd.Series(dtype=float)
             rows.append({"with": name, "labelled": labelled, "method": method,
-                         "studies": here["study"].nunique(), **{
-                             key: here.groupby("study")[key].mean().mean()
+                         "studies": len(here), **{
+                             key: here[key].mean()
                              for key in ("coverage", "coverage_population", "against_labels", "against_ppi")},
                          "against_best_ppi": beside.mean(),
                          "worst": worst["coverage"], "worst_mc": worst["coverage_mc"],
@@ -273,7 +295,8 @@ def overall(table: pd.DataFrame, alone: pd.DataFrame | None) -> pd.DataFrame:
 
 def best_ppi(table: pd.DataFrame, alone: pd.DataFrame) -> pd.Series:
     """Mean width of PPI++ on its narrowest metric, by study and number of labels, where there are three or more."""
-    here = alone[(alone["quantity"] == "contrast") & (alone["method"] == "ppi_primary_metric")]
+    here = alone[(alone["quantity"] == "contrast") & (alone["method"] == "ppi_primary_metric")
+                 & (alone["metrics"] != EACH)]
     everyone = table.groupby(CELL)["models"].max().rename("everyone")
     here = here.join(everyone, on=CELL).query("models == everyone")
     many = here.groupby(CELL)["metrics"].transform("nunique") >= FEWEST_METRICS
@@ -300,8 +323,8 @@ def main() -> None:
     write_result(pairs, "real_pairs_by_pair", seed=SEED, code=code)
     alone = None
     if given.alone:
-        alone = summary(joined_rows(run(cell_names(given.datasets, given.labels, ALONE), given.alone)))
-        alone = joined(alone, "real_pairs_alone")
+        rows = joined_rows(run(cell_names(given.datasets, given.labels, ALONE), given.alone))
+        alone = joined(pd.concat([summary(rows.assign(metrics=EACH)), summary(rows)]), "real_pairs_alone")
         write_result(alone, "real_pairs_alone", seed=SEED, code=code)
     write_result(overall(table, alone), "real_pairs_overall", seed=SEED, code=code)
 
