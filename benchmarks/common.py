@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 REPLICATES = Path(os.environ.get("BENCHMARK_REPLICATES", ROOT / "runs" / "benchmarks"))
 MODULES = ("features", "metric_features", "judgments", "shape", "calibration", "priors", "inference", "prediction",
-           "estimands", "crosschecks", "robust", "strata", "intervals")
+           "small_slices", "estimands", "crosschecks", "robust", "strata", "intervals")
 WORKERS = 2
 MOST_COMPILED = 24
 SPARE_ITEMS = 1.2

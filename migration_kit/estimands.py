@@ -20,6 +20,7 @@ from migration_kit.prediction import (
     outlook,
     parameter_draws,
 )
+from migration_kit.small_slices import with_imagined
 
 TOTAL = "all"
 MOST_GROUPS = 20_000
@@ -155,6 +156,7 @@ def quality(fit: xr.DataTree, features: xr.Dataset, *, traffic: bool, seed: int)
     population = group_items(features, seed=seed)
     slices = np.eye(n_slices)[population.slice_index]
     weights = np.empty((chains * draws, n_slices))
+    parameters, rng = parameter_draws(fit), np.random.default_rng([seed, 2])
     # An output is there or could have been; a candidate that was not compared on an item has no preference there.
     pairwise = features.attrs["kind"] == "pairwise"
     compared = features["present"].to_numpy()[population.item].astype(float) if pairwise else None
@@ -164,6 +166,7 @@ def quality(fit: xr.DataTree, features: xr.Dataset, *, traffic: bool, seed: int)
             here = np.einsum("dg,gm,gs->dms", chunk.weight, compared, slices, optimize=True)
             won = np.einsum("dg,dgm,gm,gs->dms", chunk.weight, chunk.quality, compared, slices, optimize=True)
             by_slice = np.divide(won, here, out=by_slice, where=here > 0)
+        by_slice = with_imagined(by_slice, parameters, features, rows=chunk.rows, rng=rng)
         calibrated[chunk.rows, :, 1:] = by_slice
         calibrated[chunk.rows, :, 0] = np.einsum("dms,ds->dm", by_slice, chunk.slice_weight)
         weights[chunk.rows] = chunk.slice_weight

@@ -97,7 +97,7 @@ def slice_means(values: np.ndarray, features: xr.Dataset, *, traffic: bool) -> I
     # The mean of a slice moves by this much with each cluster in it.
     moved = np.bincount(code, weights=(values - mean[slice_index]) / n[slice_index])
     several = np.where(n_groups > 1, n_groups, np.nan)
-    moved *= np.sqrt(several / (several - 1))[groups[1]]
+    moved = moved * np.sqrt(several / (several - 1))[groups[1]]
     variance = np.bincount(groups[1], weights=moved**2, minlength=size) / np.where(n_groups > 0, 1, np.nan)
     rated = n_groups > 1
     within = ((several - 1) * several * variance)[rated].sum() / (several - 1)[rated].sum() if rated.any() else np.nan

@@ -415,6 +415,19 @@ def test_without_labels_only_raw_metrics_speak(pairs):
     assert table[table["method"] == "raw"][NUMBERS].notna().all().all()
 
 
+def test_a_metric_that_one_model_cannot_have_speaks_of_the_others():
+    pairs = simulate_pairs(quality=(0.8, 0.84, 0.8), sensitivity=[[0.9] * 3, [0.9] * 3],
+                           specificity=[[0.7] * 3, [0.7] * 3], n_labels=100, seed=3)
+    metrics = pairs.metrics.astype(float)
+    metrics[:, 2, 1] = NAN  # a judge does not judge itself
+    plan = small_plan(models=MODELS[:3], metrics=["judge", "judge_2"])
+    table = cross_checks(small_features(metrics, pairs_labels(pairs), plan), plan, traffic=True, seed=1)
+    raws = table[(table["method"] == "raw") & (table["quantity"] == "contrast") & (table["slice"] == "all")]
+    known = raws.set_index(["metric", "model"])["mean"].notna()
+    assert known.to_dict() == {("judge", MODELS[1]): True, ("judge", MODELS[2]): True,
+                               ("judge_2", MODELS[1]): True, ("judge_2", MODELS[2]): False}
+
+
 def test_labels_of_one_model_say_nothing_of_the_contrast(pairs):
     label = pairs_labels(pairs)
     label[:, 1] = NAN
