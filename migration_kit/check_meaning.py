@@ -77,15 +77,16 @@ def _meaning(row: tuple, chosen: str | None, ready: list[str], plan: Plan) -> st
         return OPEN
     if row.passed:
         return PASSED
+    aside = chosen and len(row.models) and chosen not in row.models
     if row.blocks:
-        return BLOCKS
+        return ASIDE if aside else BLOCKS
     if row.name == FAIR:
         return CORRECTED
     if not _decides(row.criterion, ready, plan):
         return ASIDE
     if row.name in (HOLDS_LIVE, CORRECTED_AGREES):
         return COUNTED
-    return ASIDE if chosen and len(row.models) and chosen not in row.models else WEAKENS
+    return ASIDE if aside else WEAKENS
 
 
 def _decides(criterion: str, ready: list[str], plan: Plan) -> bool:

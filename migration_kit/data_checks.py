@@ -7,7 +7,8 @@ import xarray as xr
 from migration_kit.checks import CheckResult
 from migration_kit.data import EvalData
 from migration_kit.intervals import NORMAL
-from migration_kit.label_blocks import NOBODY, blocking_checks, judged_models, other_labels
+from migration_kit.label_blocks import NOBODY, blocking_checks, other_labels
+from migration_kit.label_cover import judged_models
 from migration_kit.metric_worth import scored_zero_one
 from migration_kit.plan import Plan
 from migration_kit.rater_checks import copies_check, raters_check

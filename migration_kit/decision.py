@@ -26,7 +26,8 @@ class CandidateDecision:
     """The verdict on one candidate, and what it rests on.
 
     ``live`` are the gates on which test set and live requests joined decide; ``gaps`` those on which live requests
-    contradict the test set, each with the numbers in a sentence.
+    contradict the test set, each with the numbers in a sentence; ``blocking`` the failed checks that leave no verdict
+    but ``collect``.
     """
 
     verdict: str
@@ -40,6 +41,7 @@ class CandidateDecision:
     probability_best: float
     live: list[str] = field(default_factory=list)
     gaps: dict[str, str] = field(default_factory=dict)
+    blocking: list[str] = field(default_factory=list)
     sentence: str = ""
 
 
@@ -51,8 +53,6 @@ class Decision:
     ----------
     flip_points : list of dict
         Rows of `flip_points.flip_points`, of every candidate and then of the weights.
-    blocking : list of str
-        Failed checks that leave no verdict but ``collect``.
     losses : list of dict
         Rows of `loss.expected_loss`.
     cheapest : str or None
@@ -72,7 +72,6 @@ class Decision:
     candidates: dict[str, CandidateDecision]
     alarms: list[str]
     flip_points: list[dict] = field(default_factory=list)
-    blocking: list[str] = field(default_factory=list)
     losses: list[dict] = field(default_factory=list)
     cheapest: str | None = None
     break_even: float | None = None
@@ -125,8 +124,9 @@ def decide(
         name: live_contrasts(one, gaps[gaps["criterion"] == name]) for name, one in offline.items()}
     worth = {c.id: comparable(deltas[c.id]["calibrated"], features[c.id], c) for c in plan.criteria
              if c.id in deltas and not np.isnan(features[c.id]["label"].to_numpy()).all()}
-    blocking, judged, flips, failing = blocked(checks), {}, [], {}
+    judged, flips, failing = {}, [], {}
     for model in plan.candidates:
+        blocking = blocked(checks, model)
         drawn, alone = ({c.id: gate_draws(one[c.id], model, c, misfits=misfits(model, c.id, checks))
                          for c in plan.gates if c.id in one} for one in (deltas, offline))
         labelled = {c.id: c.id in drawn and judged_both(features[c.id], model) for c in plan.gates}
@@ -152,7 +152,7 @@ def decide(
             probability_independent=float(np.prod([g.probability if g.labelled else np.nan for g in gates.values()])),
             gates=gates, requirements=asked["status"].to_dict(), reasons=why, labels_needed=needed,
             expected_utility=0.0, probability_best=0.0, live=live, gaps=contradicted,
-            sentence=candidate_sentence(plan, model, verdict, why))
+            blocking=blocking, sentence=candidate_sentence(plan, model, verdict, why))
     verdicts = {model: one.verdict for model, one in judged.items()}
     ready = ready_among(verdicts)
     weighed = utilities(plan, worth, ready or list(judged))
@@ -178,7 +178,7 @@ def decide(
         verdict, chosen, best.probability if best else None, told, judged,
         alarms=alarms.loc[alarms["alarm"], "text"].tolist() if len(alarms) else [],
         flip_points=_records(pd.concat([*flips, weight_flips(plan, expected, ready)], ignore_index=True)),
-        blocking=blocking, losses=_records(losses), cheapest=cheapest(losses), break_even=break_even(plan),
+        losses=_records(losses), cheapest=cheapest(losses), break_even=break_even(plan),
         forced=forced, utilities=weighed)
 
 

@@ -42,8 +42,7 @@ def elimination(plan: Plan, decision: dict, requirements: pd.DataFrame) -> pd.Da
         ``collect`` at the first that it is not shown to pass. ``remaining``: who is left after the step, listed; after
         the last step that are the candidates that may replace the incumbent.
     """
-    falls = {model: _fall(plan, model, one, requirements, decision.get("blocking", []))
-             for model, one in decision["candidates"].items()}
+    falls = {model: _fall(plan, model, one, requirements) for model, one in decision["candidates"].items()}
     left, rows = list(falls), []
     for step in _steps(plan, decision):
         here = [model for model in left if falls[model] and falls[model].step == step]
@@ -60,7 +59,7 @@ def _steps(plan: Plan, decision: dict) -> list[str]:
     return [
         *([FACTS] if any(one.fact for one in plan.requirements) else []),
         *(_requirement_step(one) for one in plan.requirements if not one.fact),
-        *([CHECKS] if decision.get("blocking") else []),
+        *([CHECKS] if any(one["blocking"] for one in decision["candidates"].values()) else []),
         *(_gate_step(gate.id) for gate in plan.gates),
         *([TOGETHER] if len(plan.gates) > 1 else []),
         *([SLICES] if any(gate.slice_margin is not None for gate in plan.gates) else []),
@@ -68,14 +67,12 @@ def _steps(plan: Plan, decision: dict) -> list[str]:
     ]
 
 
-def _fall(
-    plan: Plan, model: str, one: dict, requirements: pd.DataFrame, blocking: list[str]
-) -> Fall | None:
+def _fall(plan: Plan, model: str, one: dict, requirements: pd.DataFrame) -> Fall | None:
     wanted = {"keep": OUT, "collect": OPEN}.get(one["verdict"])
-    return next((fall for fall in _falls(plan, model, one, requirements, blocking) if fall.outcome == wanted), None)
+    return next((fall for fall in _falls(plan, model, one, requirements) if fall.outcome == wanted), None)
 
 
-def _falls(plan: Plan, model: str, one: dict, requirements: pd.DataFrame, blocking: list[str]) -> Iterator[Fall]:
+def _falls(plan: Plan, model: str, one: dict, requirements: pd.DataFrame) -> Iterator[Fall]:
     """Every step that the candidate does not pass, in order."""
     own = requirements[requirements["model"] == model].set_index("requirement")
     facts = [spec for spec in plan.requirements if spec.fact]
@@ -83,8 +80,8 @@ def _falls(plan: Plan, model: str, one: dict, requirements: pd.DataFrame, blocki
         status = own["status"].get(spec.id)
         if status in ("fail", "unknown"):
             yield Fall(_requirement_step(spec), OUT if status == "fail" else OPEN, own.loc[spec.id, "text"])
-    if blocking:
-        yield Fall(CHECKS, OPEN, " ".join(blocking))
+    if one["blocking"]:
+        yield Fall(CHECKS, OPEN, " ".join(one["blocking"]))
     for name, gate in one["gates"].items():
         yield from _gate_falls(plan, name, gate, (one.get("gaps") or {}).get(name, ""))
     if not unknown(one["probability"]) and one["probability"] < plan.decision.assurance:

@@ -8,10 +8,11 @@ from scipy.special import betaln, gammaln
 
 from migration_kit.checks import CheckResult
 from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
+from migration_kit.label_cover import judged_by_slice, judged_models, unseen_slices
 from migration_kit.label_design import Design, allocate
 from migration_kit.label_plan import LabelPlan
 from migration_kit.metric_worth import scored_zero_one
-from migration_kit.wording import counted, number
+from migration_kit.wording import counted, listed, number
 
 FEWEST_CONTINUOUS = 20
 RUNS = 400
@@ -28,11 +29,6 @@ def blocking_checks(features: xr.Dataset, *, decides: bool) -> list[CheckResult]
         Whether the criterion has a say in the verdict; where not, a failure does not block.
     """
     return [_enough(features, decides=decides), _coverage(features, decides=decides)]
-
-
-def judged_models(features: xr.Dataset) -> list[tuple[int, str]]:
-    """Models that are judged, with their place: of preferences the candidates only."""
-    return list(enumerate(features["model"].to_numpy().tolist()))[features.attrs["kind"] == "pairwise":]
 
 
 def other_labels(label: np.ndarray, features: xr.Dataset) -> tuple[float, int]:
@@ -108,17 +104,10 @@ def lifted(
     for name, one in features.items():
         added = new if name in criteria else np.zeros_like(new)
         asked = np.array([place == 0 or model in models for place, model in judged_models(one)])
-        seen = _judged_by_slice(one)[None] | ((added >= 1)[:, :, None] & asked)
-        covered &= ~seen.all(axis=2) @ one["share"].to_numpy() <= UNSEEN_TRAFFIC
+        seen = judged_by_slice(one)[None] | ((added >= 1)[:, :, None] & asked)
+        covered &= ~seen[:, :, asked].all(axis=2) @ one["share"].to_numpy() <= UNSEEN_TRAFFIC
         enough *= _enough_after(one, round(float(added[0].sum())), asked)
     return float(enough * covered.mean())
-
-
-def _judged_by_slice(features: xr.Dataset) -> np.ndarray:
-    """Whether any output was judged, dims (slice, judged model)."""
-    columns = [place for place, _ in judged_models(features)]
-    judged, slice_index = ~np.isnan(features["label"].to_numpy()[:, columns]), features["slice_index"].to_numpy()
-    return np.stack([np.bincount(slice_index[one], minlength=features.sizes["slice"]) > 0 for one in judged.T], axis=1)
 
 
 def _enough_after(features: xr.Dataset, items: int, asked: np.ndarray) -> float:
@@ -176,9 +165,13 @@ def _enough(features: xr.Dataset, *, decides: bool) -> CheckResult:
 def _coverage(features: xr.Dataset, *, decides: bool) -> CheckResult:
     if not features.sizes["judgment"]:
         return CheckResult("labels cover traffic", None, NOBODY, features.attrs["criterion"], blocks=decides)
-    unseen, share = ~_judged_by_slice(features).all(axis=1), features["share"].to_numpy()
+    lacks, share = unseen_slices(features), features["share"].to_numpy()
+    blind = [model for model, unseen in lacks.items() if share[unseen].sum() > UNSEEN_TRAFFIC]
+    some = 0 < len(blind) < len(lacks)
+    unseen = np.any([lacks[model] for model in (blind if some else lacks)], axis=0)
     names = features["slice"].to_numpy()[unseen].tolist()
-    text = (f"Slices in which a model has no label hold {share[unseen].sum():.0%} of traffic (at most "
-            f"{UNSEEN_TRAFFIC:.0%})" + (f": {', '.join(names)}." if names else "."))
-    return CheckResult("labels cover traffic", bool(share[unseen].sum() <= UNSEEN_TRAFFIC), text,
-                       features.attrs["criterion"], blocks=decides)
+    which = f"people have not judged {listed(blind)}" if some else "a model has no label"
+    text = (f"Slices in which {which} hold {share[unseen].sum():.0%} of traffic (at most {UNSEEN_TRAFFIC:.0%})"
+            + (f": {', '.join(names)}." if names else "."))
+    return CheckResult("labels cover traffic", not blind, text, features.attrs["criterion"], blocks=decides,
+                       models=tuple(blind) if some else ())

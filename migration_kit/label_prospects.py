@@ -52,9 +52,13 @@ class Prospects:
     standing : dict
         Candidate to what its requirements say.
     evidence : dict
-        Candidate to the `Evidence` on every gate; only candidates with labels of all gates.
+        Candidate to the `Evidence` on every gate; only candidates with labels of all gates that no check of their own
+        holds back.
     blocking : dict
-        Criterion to the texts of its checks that leave no verdict but ``collect`` until there are more labels.
+        Criterion to the texts of its checks that leave no verdict but ``collect`` on any candidate until there are more
+        labels.
+    held_back : dict
+        Candidates on which such checks leave no verdict, and on others they do; each with the texts by criterion.
     """
 
     gates: dict[str, dict[str, GateResult]]
@@ -64,6 +68,7 @@ class Prospects:
     standing: dict[str, Standing]
     evidence: dict[str, dict[str, Evidence]]
     blocking: dict[str, list[str]]
+    held_back: dict[str, dict[str, list[str]]]
 
     @property
     def open(self) -> list[str]:
@@ -143,11 +148,12 @@ def prospects(plan: Plan, features: Mapping[str, xr.Dataset], requirements: pd.D
     requirements : DataFrame
         From `requirements.check_requirements`.
     """
-    blocking = {}
+    blocking, held_back = {}, {}
     for spec in (one for one in plan.criteria if one.role != "monitor" and one.id in features):
-        checks = blocking_checks(features[spec.id], decides=True)
-        if texts := [check.text for check in checks if check.passed is False]:
-            blocking[spec.id] = texts
+        for check in blocking_checks(features[spec.id], decides=True):
+            for told in [held_back.setdefault(model, {}) for model in check.models] or [blocking]:
+                if check.passed is False:
+                    told.setdefault(spec.id, []).append(check.text)
     drawn = {gate.id: _drawn(features[gate.id], plan, gate) for gate in plan.gates}
     status = requirements.set_index(["model", "requirement"])["status"]
     gates, verdicts, closed, unsettled, standing, evidence = {}, {}, {}, {}, {}, {}
@@ -158,16 +164,17 @@ def prospects(plan: Plan, features: Mapping[str, xr.Dataset], requirements: pd.D
         gates[model] = {gate.id: judge_gate(of[gate.id], gate, plan=plan, labelled=of[gate.id] is not None)
                         for gate in plan.gates}
         standing[model] = Standing(failed=bool(failing), unsettled=bool(unsettled[model]))
-        verdicts[model] = verdict_on(gates[model], replace(standing[model], blocked=bool(blocking)), plan)
+        blocked = bool(blocking) or model in held_back
+        verdicts[model] = verdict_on(gates[model], replace(standing[model], blocked=blocked), plan)
         lost = _lost(gates[model])
         if failing:
             closed[model] = f"it fails {listed(failing)}"
         elif lost:
             closed[model] = lost
-        if all(one is not None for one in of.values()):
+        if model not in held_back and all(one is not None for one in of.values()):
             evidence[model] = {name: gate_evidence(one, features[name], model) for name, one in of.items()}
     unsettled = {model: names for model, names in unsettled.items() if names}
-    return Prospects(gates, verdicts, closed, unsettled, standing, evidence, blocking)
+    return Prospects(gates, verdicts, closed, unsettled, standing, evidence, blocking, held_back)
 
 
 def deciding(

@@ -10,7 +10,7 @@ from migration_kit.label_collect import NO_NAME, Collected
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
 from migration_kit.label_tasks import TaskFiles
-from migration_kit.label_words import gate_in_report, run_says, says, what_blocks, worth
+from migration_kit.label_words import cannot_be_told, gate_in_report, run_says, says, what_blocks, worth
 from migration_kit.plan import Plan
 from migration_kit.plan_spec import TableSpec
 from migration_kit.readers.files import find_files, shown
@@ -106,6 +106,9 @@ def _expected(found: NextLabels, plan: Plan, decision: dict | None) -> str:
     if curve.empty:
         return "\n".join(["Not all gates have labels of candidate and incumbent yet, so it cannot be told how many "
                           "labels settle a verdict; ask again when these are in.", *blocks])
+    waiting = [model for model in found.plan.models if model not in curve["model"].unique()]
+    if waiting:
+        blocks.insert(0, f"  {cannot_be_told(waiting, found.prospects.held_back)}")
     wide = curve.pivot(index="model", columns="labels", values="settled").reindex(curve["model"].unique())
     rows = [[str(model), found.prospects.verdicts[str(model)], *(chance(share) for share in row.tolist()[1:])]
             for model, row in zip(wide.index, wide.to_numpy(), strict=True)]

@@ -32,6 +32,25 @@ def worth(chosen: LabelPlan) -> str:
     return f"{told} as about {amount(chosen.worth)} drawn at random"
 
 
+def cannot_be_told(waiting: Sequence[str], held_back: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """Say of which candidates nobody knows how many labels settle the verdict, and why.
+
+    Parameters
+    ----------
+    waiting : sequence of str
+        Candidates that the curve of further labels leaves out.
+    held_back : mapping
+        As `label_prospects.Prospects` has it.
+    """
+    texts = dict.fromkeys(f"{name}: {text}" for model in waiting for name, of in held_back.get(model, {}).items()
+                          for text in of)
+    unknown = "it cannot be told yet how many labels settle the verdict"
+    if texts:
+        return f"{listed(waiting)}: {unknown}. {' '.join(texts)}"
+    return (f"{listed(waiting)}: not all gates have labels of {'it' if len(waiting) == 1 else 'them'} and the "
+            f"incumbent, so {unknown}.")
+
+
 def what_blocks(blocking: Mapping[str, Sequence[str]], planned: pd.DataFrame, *, criteria: Collection[str]) -> str:
     """Say what leaves no verdict by now, and how likely the next labels are to mend it.
 

@@ -6,6 +6,7 @@ import xarray as xr
 from migration_kit.data import EvalData
 from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC, build_features
 from migration_kit.intervals import summarise
+from migration_kit.label_cover import unseen_slices
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.strata import contrast_sign, verdict_draws
 from migration_kit.wording import listed, rounded_down, unit_of
@@ -34,7 +35,7 @@ def preview(plan: Plan, data: EvalData) -> dict:
         on what is odd in these numbers · ``verdicts``: by candidate, "likely switch", "likely keep" or "collect", and
         why. Requirements and slices are left to `run`.
     """
-    parts, reasons = [], []
+    parts, reasons = [], {candidate: [] for candidate in plan.candidates}
     for criterion in plan.criteria:
         features = build_features(data, plan, criterion.id)
         draws = verdict_draws(features, traffic=True, seed=plan.sampling.seed)
@@ -47,12 +48,13 @@ def preview(plan: Plan, data: EvalData) -> dict:
             "notes": [*_not_differences(rows, draws, features, criterion), *odd],
         })
         if criterion.role == "gate":
-            reasons += _too_little(features)
+            for candidate, told in reasons.items():
+                told += _too_little(features, candidate)
     gates = {part["criterion"]: part["models"] for part in parts if part["margin"] is not None}
     verdicts = {}
     for position, candidate in enumerate(plan.candidates, start=1):
         holds = {name: models[position]["prob_noninferior"] for name, models in gates.items()}
-        verdicts[candidate] = _verdict(holds, assurance=plan.decision.assurance, reasons=reasons)
+        verdicts[candidate] = _verdict(holds, assurance=plan.decision.assurance, reasons=reasons[candidate])
     return {"criteria": parts, "verdicts": verdicts}
 
 
@@ -121,19 +123,20 @@ def _verdict(holds: dict[str, float], *, assurance: float, reasons: list[str]) -
     return f"collect: {told}, asked is {assurance:g}{weakest}; {NOT_LOOKED_AT}"
 
 
-def _too_little(features: xr.Dataset) -> list[str]:
-    """Say why the labels of a gate cannot carry an answer; empty where they can."""
+def _too_little(features: xr.Dataset, candidate: str) -> list[str]:
+    """Say why the labels of a gate cannot carry an answer on a candidate; empty where they can."""
     label, name = _labels(features), features.attrs["criterion"]
     if not len(label):
         return [f"{name}: {NO_LABELS}"]
-    seen = features["slice_index"].to_numpy()[~np.isnan(features["label"].to_numpy()).all(axis=1)]
-    blind = 1 - float(features["share"].to_numpy()[np.unique(seen)].sum())
+    unseen = unseen_slices(features)[candidate]
+    # Of a candidate without any label it is said that nobody judged it.
+    blind = 0.0 if unseen.all() else float(features["share"].to_numpy()[unseen].sum())
     reasons, rarer = [], _unlike_most(label, features)
     if rarer < FEWEST_RARER:
         kind = "of the rarer kind" if set(features.attrs["score"]) == {0, 1} else "other than the commonest"
         reasons.append(f"{name}: {rarer} labels {kind}, at least {FEWEST_RARER} are needed")
     if blind > UNSEEN_TRAFFIC:
-        reasons.append(f"{name}: slices without labels hold {blind:.0%} of traffic")
+        reasons.append(f"{name}: slices without labels of both models hold {blind:.0%} of traffic")
     return reasons
 
 

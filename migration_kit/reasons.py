@@ -38,7 +38,7 @@ def reasons(
         Sentences; only what the plan asks for is said to hold.
     """
     assurance, slice_assurance = plan.decision.assurance, plan.decision.slice_assurance
-    worse, short, guessed, blocking = [], [], [], blocked(checks)
+    worse, short, guessed, blocking = [], [], [], blocked(checks, model)
     until = "; until they do, the verdict is collect" if verdict == "collect" else ""
     for name, gate in gates.items():
         unit = unit_of(plan.criterion(name))
@@ -75,9 +75,10 @@ def reasons(
     return guessed + held_back + short + [row["text"] for _, row in asked.iterrows() if row["status"] == "unknown"]
 
 
-def blocked(checks: list[CheckResult]) -> list[str]:
-    """The texts of failed checks that leave no verdict but ``collect``, each with its criterion."""
-    return [f"{c.criterion}: {c.text}" if c.criterion else c.text for c in checks if c.blocks and c.passed is False]
+def blocked(checks: list[CheckResult], model: str) -> list[str]:
+    """The texts of failed checks that leave no verdict but ``collect`` on a candidate, each with its criterion."""
+    return [f"{c.criterion}: {c.text}" if c.criterion else c.text for c in checks
+            if c.blocks and c.passed is False and (not c.models or model in c.models)]
 
 
 def _too_improbable(plan: Plan, gates: dict[str, GateResult]) -> str:

@@ -99,6 +99,10 @@ def test_a_blocking_check_abstains_but_a_failed_requirement_still_rules_out():
     assert verdicts(make([0.05]), checks=[block]).verdict == "collect"
     assert verdicts(make([-0.2]), checks=[block]).verdict == "collect"
     assert verdicts(make([0.05]), checks=[block], statuses={"new": "fail"}).verdict == "keep"
+    one = replace(block, models=("new",))
+    both = verdicts(make([0.05, 0.05]), checks=[one])
+    assert {model: found.verdict for model, found in both.candidates.items()} == {"new": "collect", "other": "switch"}
+    assert both.candidates["new"].blocking == ["correct: Too few."] and both.candidates["other"].blocking == []
     harmless = CheckResult("identical outputs are judged alike", False, "They are not.", "correct")
     assert verdicts(make([0.05]), checks=[harmless]).verdict == "switch"
 

@@ -123,16 +123,24 @@ def test_a_slice_without_labels_is_covered_by_the_plan_and_hardly_by_chance():
     assert "Slices in which a model has no label hold 30% of traffic" in told(found, plan)
 
 
-def test_what_nobody_is_asked_is_not_mended():
+def test_a_candidate_without_labels_in_a_slice_is_held_back_and_no_other():
     regions = two_regions()
     plan, data = migration(0.8, 0.8, 0.3, regions=regions, share={"rare": 0.3, "usual": 0.7})
     rare = set(data.items.loc[data.items["slice"] == "rare", "item_id"])
     lost = data.scores["item_id"].isin(rare) & (data.scores["model"] == "other")
     found = drawn(plan, replace(data, scores=data.scores[~lost | (data.scores["rater_kind"] != "human")]))
-    # The candidate that lost is not asked about, and its empty slice blocks all.
-    assert found.plan.models == ("new",) and set(found.prospects.blocking) == {"correct"}
-    assert (found.curve[["settled", "lifted"]] == 0).all(axis=None)
-    assert "These labels do not mend that, so they alone lead to no verdict." in told(found, plan)
+    (check,) = (one for one in blocking_checks(build_features(
+        replace(data, scores=data.scores[~lost]), plan, "correct"), decides=True) if one.name == "labels cover traffic")
+    assert check.passed is False and check.models == ("other",)
+    assert check.text == "Slices in which people have not judged other hold 30% of traffic (at most 5%): rare."
+    assert not found.prospects.blocking and found.prospects.held_back == {"other": {"correct": [check.text]}}
+    assert found.prospects.verdicts["other"] == "collect"
+    # It is as bad as can be elsewhere, so it is not asked about.
+    assert found.plan.models == ("new",) and (found.curve["lifted"] == 1).all()
+    assert "no verdict" not in told(found, plan)
+    asked = drawn(plan, replace(data, scores=data.scores[~lost | (data.scores["rater_kind"] != "human")]),
+                  models=["new", "other"])
+    assert f"other: it cannot be told yet how many labels settle the verdict. correct: {check.text}" in told(asked, plan)
 
 
 def test_a_trade_off_that_nobody_judged_blocks_unless_it_is_asked_about():

@@ -145,10 +145,20 @@ def test_too_few_labels_of_the_rarer_kind_ask_for_more():
 def test_traffic_without_labels_asks_for_more():
     truth, plan = outcomes(0.5, 0.9), small_plan(slices=True)
     regions = np.where(np.arange(1000) < 600, "a", "b")
-    for share, expected in ((0.04, "likely switch"), (0.06, "collect: correct: slices without labels hold 6% of")):
+    for share, expected in ((0.04, "likely switch"), (0.06, "collect: correct: slices without labels of both models hold 6% of")):
         data = small_data(truth[:, :, None], with_labels(truth, 600), plan, regions=regions,
                           share={"a": 1 - share, "b": share})
         assert preview(plan, data)["verdicts"]["new"].startswith(expected)
+
+
+def test_a_candidate_without_labels_does_not_hold_another_back():
+    truth = np.concatenate([outcomes(0.5, 0.9), outcomes(0.5, 0.9)[:, :1]], axis=1)
+    plan, regions = small_plan(models=MODELS[:3], slices=True), np.where(np.arange(1000) < 600, "a", "b")
+    label = with_labels(truth, 1000)
+    label[regions == "b", 2] = NAN
+    found = preview(plan, small_data(truth[:, :, None], label, plan, regions=regions))["verdicts"]
+    assert found["new"].startswith("likely switch")
+    assert found[MODELS[2]] == "collect: correct: slices without labels of both models hold 40% of traffic"
 
 
 def test_a_candidate_never_judged_beside_the_incumbent_asks_for_labels():
@@ -230,7 +240,7 @@ def test_a_criterion_nobody_has_judged_asks_for_labels():
 def test_too_few_labels_are_told_where_the_run_would_abstain(family, n_labels):
     features, plan = judged_features(simulate_family(family, n_labels=n_labels, seed=2, n_unlabelled=50))
     enough = next(check for check in data_checks(features, plan) if check.name.startswith("enough labels"))
-    assert any("at least 10 are needed" in reason for reason in _too_little(features)) != enough.passed
+    assert any("at least 10 are needed" in reason for reason in _too_little(features, plan.candidates[0])) != enough.passed
 
 
 def test_equal_ratings_ask_for_more():

@@ -4,7 +4,7 @@ import pandas as pd
 
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
-from migration_kit.label_words import gate_in_report, run_says, says, what_blocks, worth
+from migration_kit.label_words import cannot_be_told, gate_in_report, run_says, says, what_blocks, worth
 from migration_kit.labels_needed import ENOUGH
 from migration_kit.plan import Plan
 from migration_kit.wording import Said, asked, chance, counted, listed, safe, sentence, share
@@ -41,9 +41,7 @@ def assurance(found: NextLabels, plan: Plan, *, decision: dict | None = None) ->
     for model, rows in curve[curve["chosen"] == PLANNED].groupby("model", sort=False):
         told.append(f"- {safe(model)}: {_outlook(str(model), rows, found, plan)}")
     if waiting:
-        told.append(f"- {listed([safe(model) for model in waiting])}: not all gates have labels of "
-                    f"{'it' if len(waiting) == 1 else 'them'} and the incumbent, so it cannot be told yet how many "
-                    "labels settle the verdict.")
+        told.append(f"- {safe(cannot_be_told(waiting, found.prospects.held_back))}")
     if blocking := found.prospects.blocking:
         planned = curve[curve["chosen"] == PLANNED]
         told.append(f"\n{safe(what_blocks(blocking, planned, criteria=found.plan.criteria))}")

@@ -257,7 +257,7 @@ def _cases(known: Stored, plan: Plan, settings: Settings) -> tuple[dict[str, Cas
         # Only what live requests contradict hangs on the margins.
         same = model in before and model not in flagged and not before[model].contradicted
         cases[model] = before[model] if same else case_of(
-            plan, model, requirements=known.requirements, checks=checks, blocking=blocked(checks), gaps=gaps)
+            plan, model, requirements=known.requirements, checks=checks, blocking=blocked(checks, model), gaps=gaps)
     known._kept.update(margins=key, cases=cases, checks=checks)
     return cases, checks
 
