@@ -10,7 +10,7 @@ from migration_kit.label_collect import NO_NAME, Collected
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
 from migration_kit.label_tasks import TaskFiles
-from migration_kit.label_words import cannot_be_told, gate_in_report, run_says, says, what_blocks, worth
+from migration_kit.label_words import cannot_be_told, gate_in_report, must_be_new, run_says, says, what_blocks, worth
 from migration_kit.plan import Plan
 from migration_kit.plan_spec import TableSpec
 from migration_kit.readers.files import find_files, shown
@@ -26,7 +26,8 @@ def labels_text(
     `decision` is that of the last report on the same plan and data, where there is one.
     """
     chosen, n = found.plan, len(found.plan.items)
-    lines = [f"{counted(n, 'item')} drawn of {left_over(chosen):,} without labels: {counted(tasks, 'task')}"]
+    lines = [f"{counted(n, 'item')} drawn of {left_over(chosen):,} not judged yet for all of these models: "
+             f"{counted(tasks, 'task')}"]
     if n < wanted:
         lines.append(f"  {wanted:,} were asked for; no more items are left that could be judged for all these models")
     lines += [f"  asked       {', '.join(chosen.criteria)}",
@@ -118,6 +119,7 @@ def _expected(found: NextLabels, plan: Plan, decision: dict | None) -> str:
              "  `migration-kit run` knows better: it fits the whole calibration")
     return "\n".join([text_table("probability of a verdict after so many more items", heads, rows,
                                  numbers=set(range(2, len(heads)))), *blocks,
+                      *([f"  {new}"] if (new := must_be_new(found.plan, curve["labels"])) else []),
                       f"  from labels and metric verdicts of the test set alone{live}", known])
 
 

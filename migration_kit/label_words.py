@@ -22,7 +22,8 @@ def worth(chosen: LabelPlan) -> str:
     if n == free:
         return f"{these} {'is' if n == 1 else 'are'} all that {'is' if n == 1 else 'are'} left, so nothing was chosen"
     if not chosen.design.labelled.any():
-        return f"nobody has judged an item yet, so {these} {'is' if n == 1 else 'are'} spread by metric and slice alone"
+        return ("nobody has judged an item for all of these models yet, so "
+                f"{these} {'is' if n == 1 else 'are'} spread by metric and slice alone")
     told = f"by what labels say so far, {these} {tell} as much of the difference on {chosen.criterion}"
     if chosen.worth >= free - 0.5:
         return f"{told} as all {free:,} left would"
@@ -30,6 +31,16 @@ def worth(chosen: LabelPlan) -> str:
         return (f"{told}, over all traffic, as {amount(chosen.worth)} drawn at random; the rest of their worth goes to "
                 "slices that have a margin of their own")
     return f"{told} as about {amount(chosen.worth)} drawn at random"
+
+
+def must_be_new(chosen: LabelPlan, sizes: Collection[int]) -> str:
+    """Say that further items are more than are left, where some of these sizes are; "" where none is."""
+    left = left_over(chosen)
+    if max(sizes, default=0) <= left:
+        return ""
+    here = f"Only {left:,} of the items here {'is' if left == 1 else 'are'} left to be judged" if left else (
+        "No item here is left to be judged")
+    return f"{here}; what goes beyond must be new ones."
 
 
 def cannot_be_told(waiting: Sequence[str], held_back: Mapping[str, Mapping[str, Sequence[str]]]) -> str:

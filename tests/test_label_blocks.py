@@ -40,6 +40,14 @@ def with_trade_off(plan, data, *, judged):
     return Plan.model_validate(content), replace(data, scores=scores)
 
 
+def test_items_beyond_those_that_are_there_must_be_new():
+    plan, data = migration(0.8, 0.8, n=160, labelled=100)
+    assert "Only 60 of the items here are left to be judged; what goes beyond must be new ones." in told(
+        drawn(plan, data), plan)
+    plan, data = migration(0.8, 0.8)
+    assert "must be new" not in told(drawn(plan, data), plan)
+
+
 def test_without_a_block_nothing_is_counted_off_or_told():
     plan, data = migration(0.8, 0.8)
     found = drawn(plan, data)
@@ -140,7 +148,8 @@ def test_a_candidate_without_labels_in_a_slice_is_held_back_and_no_other():
     assert "no verdict" not in told(found, plan)
     asked = drawn(plan, replace(data, scores=data.scores[~lost | (data.scores["rater_kind"] != "human")]),
                   models=["new", "other"])
-    assert f"other: it cannot be told yet how many labels settle the verdict. correct: {check.text}" in told(asked, plan)
+    unknown = "other: it cannot be told yet how many labels settle the verdict."
+    assert f"{unknown} correct: {check.text}" in told(asked, plan)
 
 
 def test_a_trade_off_that_nobody_judged_blocks_unless_it_is_asked_about():

@@ -291,7 +291,7 @@ class TestWhatIsSaid:
     def test_the_terminal_tells_what_was_drawn_and_what_comes_next(self, folder):
         out = folder / "labels" / "next.csv"
         result = call("labels", folder, "--n", 15, "--out", out)
-        assert "15 items drawn of 48 without labels" in result.stdout
+        assert "15 items drawn of 48 not judged yet for all of these models" in result.stdout
         assert "decides     correct" in result.stdout and "worth" in result.stdout
         assert "probability of a verdict after so many more items" in result.stdout
         assert f"labels {folder} --collect {out} --out {folder / 'scores_labels.csv'}" in result.stdout

@@ -145,7 +145,8 @@ def test_too_few_labels_of_the_rarer_kind_ask_for_more():
 def test_traffic_without_labels_asks_for_more():
     truth, plan = outcomes(0.5, 0.9), small_plan(slices=True)
     regions = np.where(np.arange(1000) < 600, "a", "b")
-    for share, expected in ((0.04, "likely switch"), (0.06, "collect: correct: slices without labels of both models hold 6% of")):
+    without = "collect: correct: slices without labels of both models hold 6% of"
+    for share, expected in ((0.04, "likely switch"), (0.06, without)):
         data = small_data(truth[:, :, None], with_labels(truth, 600), plan, regions=regions,
                           share={"a": 1 - share, "b": share})
         assert preview(plan, data)["verdicts"]["new"].startswith(expected)
@@ -240,7 +241,8 @@ def test_a_criterion_nobody_has_judged_asks_for_labels():
 def test_too_few_labels_are_told_where_the_run_would_abstain(family, n_labels):
     features, plan = judged_features(simulate_family(family, n_labels=n_labels, seed=2, n_unlabelled=50))
     enough = next(check for check in data_checks(features, plan) if check.name.startswith("enough labels"))
-    assert any("at least 10 are needed" in reason for reason in _too_little(features, plan.candidates[0])) != enough.passed
+    told = _too_little(features, plan.candidates[0])
+    assert any("at least 10 are needed" in reason for reason in told) != enough.passed
 
 
 def test_equal_ratings_ask_for_more():

@@ -4,7 +4,7 @@ import pandas as pd
 
 from migration_kit.label_plan import gains, left_over
 from migration_kit.label_prospects import PLANNED, NextLabels
-from migration_kit.label_words import cannot_be_told, gate_in_report, run_says, says, what_blocks, worth
+from migration_kit.label_words import cannot_be_told, gate_in_report, must_be_new, run_says, says, what_blocks, worth
 from migration_kit.labels_needed import ENOUGH
 from migration_kit.plan import Plan
 from migration_kit.wording import Said, asked, chance, counted, listed, safe, sentence, share
@@ -24,7 +24,8 @@ def chosen(found: NextLabels, plan: Plan, *, decision: dict | None = None) -> Sa
              f"{safe(row.name if row.by == 'slice' else says(row.name, metric))} (a random draw would have "
              f"{row.at_random:.0f})" for row in gains(labels.strata).itertuples()]
     if where:
-        told.append(f"Of the next {n:,} of {counted(left_over(labels), 'item')} without labels, {listed(where)}.")
+        told.append(f"Of the next {n:,} of {counted(left_over(labels), 'item')} not judged yet for all of these "
+                    f"models, {listed(where)}.")
     told.append(f"{sentence(safe(worth(labels)))}.")
     others = [f"{safe(model)} ({safe(why)})" for model, why in found.prospects.closed.items()
               if model not in labels.models]
@@ -48,6 +49,8 @@ def assurance(found: NextLabels, plan: Plan, *, decision: dict | None = None) ->
     live = ", without live requests, which may yet change a verdict" if plan.data.live else ""
     known = (safe(run_says(decision, found.plan.models)) if decision else
              "After the calibration the report says again how many labels are needed.")
+    if new := must_be_new(found.plan, curve["labels"]):
+        told.append(f"\n{new}")
     told.append(f"\nThis first look rests on labels and metric verdicts of the test set alone{live}. {known}")
     return Said("\n".join(told))
 
