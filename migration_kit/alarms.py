@@ -37,8 +37,9 @@ def raw_alarms(draws: dict[str, xr.Dataset], features: dict[str, xr.Dataset], pl
                 one, other = raw.sel(metric=metric, model=model).to_numpy(), calibrated.sel(model=model).to_numpy()
                 if np.isnan(one).any() or not judged[model] or not judged[plan.incumbent]:
                     continue
-                up, better = (one > 0).mean(), (other > 0).mean()
-                opposite = float(up * (1 - better) + (1 - up) * better)
+                # A difference of exactly 0, of a constant metric or of identical outputs, says neither.
+                up, down, better, worse = (one > 0).mean(), (one < 0).mean(), (other > 0).mean(), (other < 0).mean()
+                opposite = float(up * worse + down * better)
                 told = unit.change(other.mean(), unit=True)
                 own = (unit.change(one.mean(), unit=True) if metric in in_unit else
                        f"{signed(one.mean(), 3)} in its own unit")

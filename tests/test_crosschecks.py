@@ -872,6 +872,16 @@ def test_a_bounded_mean_knows_its_chance_to_clear_the_margin():
 # Alarms
 
 
+def test_a_metric_that_says_nothing_says_not_the_opposite():
+    plan = small_plan()
+    features = small_features(np.ones((100, 2, 1)), np.tile([[0.0, 1.0], [1.0, 0.0]], (50, 1)), plan)
+    quality = np.broadcast_to([0.5, 0.9], (500, 1, 2))
+    draws = xr.Dataset({"calibrated": (("draw", "slice", "model"), quality)},
+                       coords={"slice": ["all"], "model": ["old", "new"]})
+    (row,) = raw_alarms({"correct": draws}, {"correct": features}, plan).to_dict("records")
+    assert row["raw"] == 0 and row["prob_opposite"] == 0 and not row["alarm"]
+
+
 @pytest.mark.parametrize(
     ("details", "told"),
     [({"scale": {"ordinal": [1, 5]}, "margin": 0.2}, "(−0.30)"), ({}, "(−30.0 points)"),
