@@ -20,6 +20,7 @@ from migration_kit.contract import (
     count_missing,
     no_live,
     no_notes,
+    note_dates,
     with_inclusion,
 )
 from migration_kit.errors import InputError, Problems
@@ -99,6 +100,7 @@ def load_data(plan: Plan) -> EvalData:
         held_out = check_held_out(plan, raw["held_out"], **also)
     check_stakeholders(plan, items, problems)
     problems.stop()
+    note_dates(plan, out)
     live = no_live()
     if "live" in raw:
         live = check_live(plan, raw["live"], items=items, traffic=traffic, problems=problems, out=out)

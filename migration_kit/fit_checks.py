@@ -9,10 +9,10 @@ from migration_kit.checks import FAIR, CheckResult
 from migration_kit.estimands import contrast
 from migration_kit.method_checks import correction_check
 from migration_kit.metric_errors import metric_error_draws
-from migration_kit.metric_shift import metric_shift
+from migration_kit.metric_shift import SLIGHT, metric_shift
 from migration_kit.plan import Plan
 from migration_kit.predictive import labelled_predictions, predictive_cells
-from migration_kit.wording import counted, number, percent, signed, signed_number, unit_of
+from migration_kit.wording import counted, number, percent, share, signed, signed_number, unit_of
 
 LARGEST_RHAT = 1.01
 SMALLEST_ESS = 400
@@ -116,16 +116,21 @@ def _metric_error(fit: xr.DataTree, features: xr.Dataset, plan: Plan) -> CheckRe
         worst = among.loc[among["difference"].abs().idxmax()]
         text += (f"; largest difference to the incumbent: {worst['error']} of {worst['model']} "
                  f"{signed(worst['difference'], 2)} ({signed(worst['lower'], 2)} to {signed(worst['upper'], 2)})")
-    text += f"{_shift_words(shifts)}. Calibration allows for it, a raw comparison does not."
+    text += f"{_shift_words(shifts, features.attrs['kind'])}. Calibration allows for it, a raw comparison does not."
     return CheckResult(FAIR, not unfair, text, criterion, models=tuple(unfair), table=table)
 
 
-def _shift_words(shifts: pd.DataFrame) -> str:
+def _shift_words(shifts: pd.DataFrame, kind: str) -> str:
     if shifts.empty:
         return ""
     among = shifts[shifts["shifted"]] if shifts["shifted"].any() else shifts
     most = among.loc[among["shift"].abs().idxmax()]
-    more = "more" if most["shift"] > 0 else "less"
-    return (f"; for the same human judgment it gives {most['model']} {number(abs(most['shift']))} {more} than the "
-            f"incumbent (difference {signed_number(most['lower'])} to {signed_number(most['upper'])}, noise of the "
-            f"judgments allowed for; its standard deviation over outputs is {number(most['spread'])})")
+    model, much, up = most["model"], number(abs(most["shift"])), most["shift"] > 0
+    # A preference is about two outputs: the incumbent has no metric of its own to give more or less than.
+    what = (f"where people see no difference it leans to {model if up else 'the incumbent'} by {much}"
+            if kind == "pairwise" else
+            f"for the same human judgment it gives {model} {much} {'more' if up else 'less'} than the incumbent")
+    of = "comparisons" if kind == "pairwise" else "outputs"
+    return (f"; {what} (difference {signed_number(most['lower'])} to {signed_number(most['upper'])}, noise of the "
+            f"judgments allowed for; it counts where it lies wholly beyond ±{number(SLIGHT * most['spread'])}, "
+            f"{share(SLIGHT)} of the metric's standard deviation over {of})")

@@ -85,6 +85,11 @@ def no_time_to_wait(plan: Plan, *, ramp_days: float | None = None) -> str | None
     return None
 
 
+def no_option_to_stay(decision: dict, plan: Plan) -> bool:
+    """Tell whether the incumbent cannot stay, by the dates of the plan or, where a choice is forced, the ramp too."""
+    return bool(decision.get("forced") or no_time_to_wait(plan))
+
+
 def forced_choice(
     plan: Plan, losses: pd.DataFrame, gates: dict[str, dict[str, GateResult]], *, utility: dict[str, float],
     labels_needed: dict[str, int | None], live: dict[str, list[str]] | None = None,

@@ -33,9 +33,9 @@ def correction_check(draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> Che
     apart = table[table["ratio"] > DISAGREEMENT]
     worst = table.loc[table["ratio"].idxmax()]
     unit = unit_of(plan.criterion(features.attrs["criterion"]))
-    text = (f"The correction by residuals moves the contrast of {worst['model']} most: by "
-            f"{unit.change(worst['difference'], unit=True)}, {worst['ratio']:.1f} times its standard deviation "
-            f"(at most {DISAGREEMENT:g}).")
+    text = (f"Held against its standard deviation, the correction by residuals is largest for {worst['model']}: it "
+            f"moves the contrast by {unit.change(worst['difference'], unit=True)}, {worst['ratio']:.1f} times that (at "
+            f"most {DISAGREEMENT:g}).")
     return CheckResult(CORRECTED_AGREES, apart.empty, text, features.attrs["criterion"],
                        models=tuple(apart["model"]), table=table)
 
@@ -67,9 +67,9 @@ def agreement_check(estimates: pd.DataFrame, plan: Plan, criterion: str, *, laye
     apart, unit = table[table["difference"].abs() > table["allowed"]], unit_of(spec)
     if apart.empty:
         worst = table.loc[(table["difference"].abs() / table["allowed"]).idxmax()]
-        text = (f"Calibrated and labels-only contrasts differ most for {worst['model']}: by "
-                f"{unit.size(worst['difference'])} ({unit.change(worst['mean'])} and "
-                f"{unit.change(worst['mean_labels'])}). Up to {unit.size(worst['allowed'])} may be chance, as "
+        text = (f"Held against what chance allows, calibrated and labels-only contrasts differ most for "
+                f"{worst['model']}: by {unit.size(worst['difference'])} ({unit.change(worst['mean'])} and "
+                f"{unit.change(worst['mean_labels'])}). Up to {unit.size(worst['allowed'])} may be chance there, as "
                 f"{counted(len(both), 'such difference')} {'is' if len(both) == 1 else 'are'} looked at.")
         return CheckResult(name, True, text, criterion, table=table)
     told = [f"The calibrated contrast of {row.model} on {criterion} is {unit.change(row.mean, unit=True)}, by "

@@ -16,7 +16,7 @@ from migration_kit.wording import listed, unit_of
 
 PRIOR_DRAWS = 1000
 QUICK = {"draws": 400, "most_items": 200}
-BEFORE_AFTER = ("when", "model", "quantity", "mean", "lower", "upper", "judged")
+BEFORE_AFTER = ("when", "model", "quantity", "mean", "lower", "upper", "judged", "compared")
 
 
 def prior_draws(
@@ -107,19 +107,25 @@ def expectations(draws: xr.Dataset, features: xr.Dataset, plan: Plan) -> pd.Data
     Returns
     -------
     DataFrame
-        model, quantity, mean, lower, upper, judged (NaN for contrasts and where nobody judged).
+        model, quantity, mean, lower, upper, judged (mean label), compared (mean label held off the ends of the scale);
+        the last two are NaN for contrasts and where nobody judged.
     """
     label, models = features["label"].to_numpy(), features["model"].to_numpy().tolist()
     deltas = contrast(draws["calibrated"], incumbent=plan.incumbent, better=features.attrs["better"])
-    tail, rows = (1 - plan.sampling.interval) / 2, []
+    tail, rows, score = (1 - plan.sampling.interval) / 2, [], plan.criterion(features.attrs["criterion"]).score
     for quantity, values in (("quality", draws["calibrated"]), ("contrast", deltas)):
         for model in values["model"].to_numpy().tolist():
             one = values.sel(model=model, slice=TOTAL).to_numpy().ravel()
             known = label[:, models.index(model)]
             known = known[~np.isnan(known)] if quantity == "quality" else np.zeros(0)
             lower, upper = np.quantile(one, [tail, 1 - tail])
+            judged = known.mean() if len(known) else np.nan
+            # The mean of labels that are all yes lies at the end of the scale, beyond any interval of quality, which
+            # never gets there. One more label in the middle, half a yes and half a no as Jeffreys' prior has it, holds
+            # the mean as far off the end as so many labels can tell, and moves no other mean by more than their noise.
+            middle = (min(score) + max(score)) / 2 if score else judged
             rows.append({"model": model, "quantity": quantity, "mean": one.mean(), "lower": lower, "upper": upper,
-                         "judged": known.mean() if len(known) else np.nan})
+                         "judged": judged, "compared": (judged * len(known) + middle) / (len(known) + 1)})
     return pd.DataFrame(rows)
 
 
@@ -131,7 +137,7 @@ def before_after(prior: xr.Dataset, posterior: xr.Dataset, features: xr.Dataset,
 
 
 def at_odds(table: pd.DataFrame) -> list[str]:
-    """Name the models whose mean label lies outside the interval expected of their quality."""
+    """Name the models whose mean label, held off the ends of the scale, lies outside what is expected of quality."""
     of_quality = table[table["quantity"] == "quality"]
-    outside = (of_quality["judged"] < of_quality["lower"]) | (of_quality["judged"] > of_quality["upper"])
+    outside = (of_quality["compared"] < of_quality["lower"]) | (of_quality["compared"] > of_quality["upper"])
     return of_quality.loc[outside, "model"].tolist()

@@ -112,6 +112,20 @@ def test_more_comparisons_allow_more_so_that_one_sound_report_in_twenty_fails():
         assert 2 * norm.sf(allowed.to_numpy() / 0.04) * n == pytest.approx(0.05)
 
 
+def test_what_differs_most_is_told_by_what_it_is_held_against():
+    plan = small_plan(models=("old", "new", "other"))
+    # In points other differs more, but chance allows it more.
+    rows = compared(("correct", "new", (0.0, 0.01, 0.5), (0.021, 0.03, 0.5)),
+                    ("correct", "other", (0.0, 0.01, 0.5), (0.022, 0.09, 0.5)))
+    told = agreement_check(rows, plan, "correct", layer="traffic").text
+    assert told.startswith("Held against what chance allows, calibrated and labels-only contrasts differ most for "
+                           "new: by 2.1 points")
+    fit, features, plan = sampled([0.2, 0.6, -0.3])
+    told = correction_check(quality(fit, features, traffic=True, seed=1), features, plan).text
+    assert told.startswith("Held against its standard deviation, the correction by residuals is largest for ")
+    assert "most" not in told.replace("at most", "")
+
+
 def test_a_failed_agreement_says_what_differs_what_depends_on_it_and_what_to_do():
     plan = small_plan(models=("old", "new", "other"))
     rows = compared(("correct", "new", (0.02, 0.01, 0.99), (-0.2, 0.05, 0.01)),

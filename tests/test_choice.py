@@ -70,6 +70,17 @@ def test_a_forced_choice_is_told_with_what_softens_it():
     assert "names no day" in story.forced(*case([-0.02])[::-1])
 
 
+def test_staying_is_no_option_wherever_it_is_told():
+    plan, decision = case([-0.0155], retires="2027-01-10")
+    assert decision["forced"]
+    assert told(story.losses(decision, plan)).count("What staying would cost is told for comparison only: it is no opt")
+    assert "no option" in text_of(tables.losses(decision, plan))
+    assert "is open" not in told(story.stakes(plan))
+    open_ = case([-0.0155], retires="2027-02-28")[::-1]
+    assert "no option" not in told(story.losses(*open_)) + text_of(tables.losses(*open_))
+    assert "so staying is open until then" in told(story.forced(*open_))
+
+
 def test_losses_are_told_in_outputs_a_day():
     plan, decision = case([0.02], volume=10_000)
     rows = people(plan, decision)

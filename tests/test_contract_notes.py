@@ -194,6 +194,46 @@ class TestFarOutside:
         assert "kept out" not in text
 
 
+class TestDates:
+    @pytest.mark.parametrize(("retires", "told"), [
+        ("2027-01-10", "'old' retires on 2027-01-10, before the decision is due (decision.due: 2027-01-15)"),
+        ("2027-01-15", "'old' retires on 2027-01-15, on the day the decision is due"), ("2027-01-16", "")])
+    def test_an_incumbent_that_retires_first_is_told(self, tiny, retires, told):
+        data = tiny.edit("migration.yml", "{id: old,", f"{{id: old, retires: {retires},").load()
+        assert len(data.notes) == bool(told)
+        if told:
+            (text,) = texts(data)
+            assert text.startswith("migration.yml: models.incumbent.retires: ") and told in text
+            assert text in summary(load_plan(tiny.plan), data) and not noted_checks(data)
+
+
+class TestSides:
+    def sided(self, folder, sides):
+        rows = ["item_id,model,opponent,criterion,rater,rater_kind,value,side"]
+        for n, side in enumerate(sides, start=1):
+            rows += [f"q{n},new,old,liked,anna,human,{n % 3 - 1},{side}",
+                     f"q{n},new,old,liked,judge-p,judge,{(n + 1) % 3 - 1},"]
+        names = ["item_id", *(f"q{n}" for n in range(1, len(sides) + 1))]
+        folder.joinpath("items.csv").write_text("\n".join(names) + "\n")
+        folder.joinpath("scores.csv").write_text("\n".join(rows) + "\n")
+        folder.joinpath("migration.yml").write_text(
+            "title: Side by side\nmodels: {incumbent: {id: old}, candidates: [{id: new}]}\n"
+            "data: {items: {path: items.csv}, scores: {path: scores.csv}}\n"
+            "criteria: [{id: liked, scale: pairwise, role: gate, margin: 0.1, metrics: [judge-p]}]\n")
+        return load_data(load_plan(folder / "migration.yml"))
+
+    def test_preferences_without_a_side_are_told_beside_those_with_one(self, tmp_path):
+        data = self.sided(tmp_path, ["left", "right", "", "left", "", "right", ""] * 2)
+        (note,) = data.notes.to_dict("records")
+        assert note["criterion"] == "liked" and note["check"] == ""
+        assert note["text"].startswith("scores.csv: column 'side' is empty on 6 of 14 human preferences of 'liked'. ")
+        assert "shown on neither side" in note["text"]
+
+    @pytest.mark.parametrize("sides", [["left", "right"] * 6, [""] * 12])
+    def test_all_sides_or_none_are_nothing_to_tell(self, tmp_path, sides):
+        assert texts(self.sided(tmp_path, sides)) == []
+
+
 def test_notes_are_stored_with_the_data(tiny, tmp_path):
     data = add_column(tiny, "items.csv", "value", "1").load()
     save_data(data, tmp_path / "saved")
@@ -210,7 +250,7 @@ def test_nothing_is_odd_in_the_embedded_data(plan):
 def test_notes_are_told_letter_by_letter():
     nothing = no_notes()
     odd = pd.DataFrame([("", "", "live.csv: <b>2</b> users met -1 model.")], columns=nothing.columns)
-    assert story.measured.notes(SimpleNamespace(notes=nothing)) == "Nothing in the tables is odd."
+    assert story.measured.notes(SimpleNamespace(notes=nothing)) == "Nothing in plan and tables is odd."
     told = story.measured.notes(SimpleNamespace(notes=odd))
     assert "was kept" in told and "\\<b\\>2" in told and "−1" in told
 

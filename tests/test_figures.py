@@ -138,6 +138,14 @@ def test_metrics_in_another_unit_stay_off_the_axis_of_points(case):
     assert "in the table only: exact_match" in figures.raw(rows, plan, plan.criterion("correct"), slow).caption
 
 
+def test_grey_is_told_only_where_a_raw_metric_is_drawn(case):
+    plan, _, features, estimates = case
+    rows, criterion = estimates[estimates["layer"] == "traffic"], plan.criterion("correct")
+    assert "grey: raw metrics" in figures.methods(rows, plan, criterion, features).caption
+    far = features.assign(value=features["value"] + 120)
+    assert "grey" not in figures.methods(rows, plan, criterion, far).caption
+
+
 FAMILIES = ("ordinal", "at_least", "normal", "penalty", "pairwise", "raters")
 
 

@@ -245,6 +245,15 @@ def test_what_a_mistake_costs():
     assert "does not say what a mistake costs" in story.front.costs(decision, plan)
 
 
+@pytest.mark.parametrize(("delta", "retires"), [(-0.02, "2027-01-10"), (0.02, "2027-01-10"), (-0.02, "2027-01-20")])
+def test_no_cost_of_staying_is_told_where_it_is_no_option(delta, retires):
+    plan, decision = case([delta], retires=retires, ramp_days=30)
+    said = told(story.front.costs(decision, plan))
+    assert "for switching to new (thousand USD); staying is no option." in said and "for staying" not in said
+    after = told(story.front.next_steps(decision, [], pd.DataFrame(), RATES, plan))
+    assert "by 2027-01-15, old stays" not in after
+
+
 def test_what_happens_next_after_a_switch():
     plan, decision = case([0.02], retires="2027-06-30")
     none = rollback_conditions(plan, RATES)

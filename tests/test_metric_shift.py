@@ -10,6 +10,7 @@ from helpers import judged_features, small_features, small_plan
 from migration_kit import fit_checks
 from migration_kit.metric_shift import metric_shift
 from migration_kit.simulate import families, simulate_family
+from migration_kit.wording import number
 
 FAIR = ["ordinal", "at_least", "normal", "penalty", "pairwise", "raters", "raters_binary", "clusters"]
 
@@ -125,8 +126,12 @@ class TestFairCheck:
         told = check(lifted(features, 1.0), plan)
         assert (told.passed, told.models, told.blocks) == (False, ("new",), False)
         assert "judge errs differently for 1 of 1 candidate" in told.text
-        assert re.search(r"for the same human judgment it gives new \S+ more than the incumbent \(difference \+",
-                         told.text)
+        said = ("where people see no difference it leans to new by" if family == "pairwise" else
+                r"for the same human judgment it gives new \S+ more than the incumbent")
+        assert re.search(rf"{said}.* \(difference \+", told.text)
+        assert ("than the incumbent" in told.text) == (family != "pairwise")
+        spread = metric_shift(lifted(features, 1.0), plan)["spread"][0]
+        assert f"it counts where it lies wholly beyond ±{number(0.1 * spread)}, 10% of the metric's" in told.text
         assert told.text.endswith("Calibration allows for it, a raw comparison does not.")
 
     def test_rates_show_a_shift_themselves(self, check):

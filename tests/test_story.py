@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_tiny
-from helpers import judged_features
+from helpers import judged_features, small_plan
+from test_agreement import judged
 
 from migration_kit import overview, story
 from migration_kit.checks import CheckResult, check_table
@@ -14,7 +15,7 @@ from migration_kit.crosschecks import cross_checks
 from migration_kit.data import load_data
 from migration_kit.features import build_features
 from migration_kit.fragment import _said2html
-from migration_kit.plan import load_plan
+from migration_kit.plan import Plan, load_plan
 from migration_kit.simulate.families import simulate_family
 from migration_kit.story.results import contrast_sentence
 from migration_kit.wording import (
@@ -276,6 +277,89 @@ def test_other_methods_stand_beside_the_verdict(case):
     assert "99.0% calibrated, and 91.0% by labels alone" in told and "PPI" not in told
     kept = story.beside(decision("keep", 0.5, 0.5), pd.DataFrame(rows), plan)
     assert kept.startswith("There is no candidate to switch to")
+
+
+def test_a_metric_says_the_opposite_only_with_an_alarm(case):
+    plan = case[0]
+    criterion, common = plan.criterion("correct"), {"criterion": "correct", "slice": "all", "quantity": "contrast"}
+    # The metric is sure that new is worse; whether people find it better is open.
+    methods = (("calibrated", "", 0.01, 0.1), ("labels_only", "", 0.0, 0.12), ("raw", "noise", -0.1, 0.05))
+    rows = pd.DataFrame([{**common, "model": model, "method": method, "metric": metric, "mean": mean,
+                          "lower": mean - half, "upper": mean + half}
+                         for model in plan.candidates for method, metric, mean, half in methods])
+    alarms = pd.DataFrame({"criterion": ["correct", "correct", "other"], "metric": "noise",
+                           "model": ["new", "small", "new"], "alarm": [False, True, True]})
+    told = story.methods(rows, plan, criterion, alarms).split("\n")
+    assert "opposite" not in told[0] and told[1].endswith("noise alone says the opposite.")
+    assert "opposite" not in story.methods(rows, plan, criterion)
+
+
+def errors_of(metric, **columns) -> pd.DataFrame:
+    """Errors of one metric for two models, (value, lower, upper) of the incumbent and of the candidate."""
+    rows = [{"metric": metric, "model": model} | {
+        name: value for rate, short in (("true_positive", "tp"), ("false_positive", "fp"), ("rank_correlation", "rc"))
+        for name, value in zip((rate, f"{short}_lower", f"{short}_upper"),
+                               columns.get(rate, ((np.nan,) * 3,) * 2)[place], strict=True)}
+        for place, model in enumerate(("old", "new"))]
+    return pd.DataFrame(rows)
+
+
+def test_intervals_that_overlap_are_no_proof_that_a_metric_is_fair(case):
+    plan = case[0]
+    rates = {"false_positive": ((0.1, 0.05, 0.2),) * 2}
+    over = errors_of("judge-x", true_positive=((0.83, 0.75, 0.9), (0.7, 0.6, 0.8)), **rates)
+    told = story.metric_trust(over, plan, plan.criterion("correct"))
+    assert told.endswith("overlap between incumbent and candidates; whether it errs alike, the check "
+                         "*raw primary metric is fair to all models* says.")
+    apart = errors_of("judge-x", true_positive=((0.83, 0.75, 0.9), (0.6, 0.5, 0.7)), **rates)
+    assert "treats models unlike" in story.metric_trust(apart, plan, plan.criterion("correct"))
+
+
+@pytest.mark.parametrize(("metric", "criterion", "said"), [
+    ("lower", "higher", "Of harm less is better and of correct more, so the best rank correlation of harm is −1."),
+    ("higher", "lower", "Of correct less is better and of harm more, so the best rank correlation of harm is −1."),
+    ("lower", "lower", ""), ("higher", "higher", ""), ("none", "higher", "")])
+def test_the_sign_of_a_good_rank_correlation_is_told_where_it_is_minus(metric, criterion, said):
+    plan = small_plan(metrics=["harm"], metric_better=metric, better=criterion)
+    told = story.metric_trust(errors_of("harm", rank_correlation=((-0.65, -0.7, -0.6),) * 2), plan, plan.criteria[0])
+    assert said in told and ("−1" in told) == bool(said)
+
+
+def test_groups_and_gates_are_counted_in_plain_grammar(case):
+    plan = case[0]
+    assert story.margins_needed(decision("collect", 0.8, 0.08), plan).startswith("- 0 of 1 gate holds already.")
+    group = pd.DataFrame({"judged": [0.5], "lower": [0.4], "upper": [0.6]})
+    assert "0 of 1 group lies outside" in story.reliability(group, plan.criterion("correct"))
+    assert "0 of 2 groups lie outside" in story.reliability(pd.concat([group, group]), plan.criterion("correct"))
+
+
+def test_a_raw_metric_that_leaves_it_open_looks_neither_better_nor_worse(case):
+    plan, _, features = case
+    rows = cross_checks(features, plan, traffic=True, seed=1)
+    here = (rows["method"] == "raw") & (rows["quantity"] == "contrast") & (rows["slice"] == "all")
+    rows.loc[here, ["mean", "lower", "upper"]] = [0.01, -0.05, 0.07]
+    told = story.raw(rows, plan, plan.criterion("correct")).replace("\\", "")
+    assert "new looks neither better nor worse for certain by judge-x and exact_match." in told
+
+
+def test_what_raters_of_one_output_share_is_told_only_where_an_output_has_several(case):
+    rng = np.random.default_rng(1)
+    values = (rng.random((60, 2, 2)) < 0.7).astype(float)
+    both, plan = judged(values)
+    values[::2, :, 0], values[1::2, :, 1] = np.nan, np.nan
+    one, _ = judged(values)
+    assert "the severity of 2 raters, and what raters of one output share" in story.model(plan, {"correct": both})
+    told = story.model(plan, {"correct": one})
+    assert "the severity of 2 raters" in told and "share" not in told
+
+
+@pytest.mark.parametrize(("retires", "said"), [
+    ("2027-01-10", "the answer would be to keep the incumbent, but staying is no option: old retires on 2027-01-10."),
+    ("2027-02-28", "without evidence the answer is to keep the incumbent. Old retires on 2027-02-28.")])
+def test_keeping_an_incumbent_that_retires_first_is_not_called_the_answer(case, retires, said):
+    content = case[0].model_dump(by_alias=True)
+    content["models"]["incumbent"]["retires"] = retires
+    assert said in story.question(Plan.model_validate(content)).replace("\\", "")
 
 
 FAMILIES = ("ordinal", "at_least", "normal", "pairwise", "raters", "clusters", "bend")

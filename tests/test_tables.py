@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from conftest import write_tiny
-from helpers import judged_features
+from helpers import judged_features, small_features, small_plan
 
 from migration_kit import overview, raters, tables
 from migration_kit.agreement import agreement
@@ -18,6 +18,7 @@ from migration_kit.plan import load_plan
 from migration_kit.requirements import check_requirements
 from migration_kit.simulate.families import simulate_family
 from migration_kit.tables.grid import NAME, NUMBER, grid, mark
+from migration_kit.wording import share
 
 EVIL = "<script>alert(1)</script>"
 
@@ -132,6 +133,26 @@ def test_slices_stand_worst_first(case):
     values = [float(row[3].removesuffix(" points").replace("−", "-")) for row in found]
     assert values == sorted(values)
     assert len(found) == 2 * features.sizes["slice"]
+
+
+@pytest.mark.parametrize(("people", "metric", "heads"), [
+    (2, 2, ["both good", "both bad"]), (2, 5, ["both good", "both bad", "equal scores"]), (5, 5, ["no change"])])
+def test_flips_of_verdicts_and_of_scores_have_columns_of_their_own(people, metric, heads):
+    rng = np.random.default_rng(1)
+    plan = small_plan(scale="continuous" if people > 2 else "binary")
+    features = small_features(rng.integers(metric, size=(40, 2, 1)).astype(float),
+                              rng.integers(people, size=(40, 2)).astype(float), plan)
+    counts, criterion = overview.flips(features, plan), plan.criteria[0]
+    table = tables.flips(counts, criterion)
+    found = [cell.get_text() for cell in page(table).find_all("th", class_="gt_col_heading")]
+    assert found[-len(heads):] == heads and found[-len(heads) - 1] == "gained"
+    for row in counts[counts["slice"] == "all"].to_dict("records"):
+        told = dict(zip(found, next(one for one in cells(table) if one[:2] == [row["by"], "all items"]), strict=True))
+        good, scored = f"{row['both_good']} ({share(row['both_good'] / row['n'])})", np.isnan(row["both_bad"])
+        assert told.get("equal scores", told.get("no change", "–")) == (good if scored else "–")
+        assert told.get("both good", "–") == ("–" if scored else good)
+        assert sum(int(cell.split()[0]) for head, cell in told.items() if head not in ("by", "slice", "items")
+                   and cell != "–") == row["n"]
 
 
 @pytest.fixture(scope="module", params=["ordinal", "at_least", "normal", "pairwise", "raters"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import write_tiny
+from helpers import small_features, small_plan
 
 from migration_kit import figures, inference, story
 from migration_kit.data import load_data
@@ -149,6 +150,20 @@ def test_few_items_leave_no_slice_out(case):
     plan, _, features, _ = case
     few = prior_draws(features, plan, draws=20, most_items=1)["calibrated"]
     assert set(few["slice"].to_numpy()) > {"all"} and few.notnull().all()
+
+
+@pytest.mark.parametrize(("scale", "label"), [("binary", 1.0), ("binary", 0.0), ({"ordinal": [1, 5]}, 5.0)])
+def test_labels_that_are_all_alike_lie_within_wide_priors_and_not_within_narrow_ones(scale, label):
+    plan, rng = small_plan(scale=scale, margin=0.2), np.random.default_rng(1)
+    features = small_features(rng.random((80, 2, 1)), np.full((80, 2), label), plan)
+    prior = prior_draws(features, plan, **QUICK)
+    found = prior_predictive_check(features, plan, prior=prior)
+    of_quality = found.table[found.table["quantity"] == "quality"]
+    assert found.passed and (of_quality["judged"] == label).all()
+    assert not ((of_quality["lower"] <= label) & (label <= of_quality["upper"])).any()
+    middle = sum(plan.criteria[0].score[:: len(plan.criteria[0].score) - 1]) / 2
+    narrow = prior.assign(calibrated=middle + 0.8 * (prior["calibrated"] - middle))
+    assert not prior_predictive_check(features, plan, prior=narrow).passed
 
 
 def test_an_incumbent_at_odds_with_the_priors_is_told_and_is_no_candidate(case):

@@ -1,4 +1,4 @@
-"""What is odd in valid scores and stays: values far outside, metrics in two units, several inclusion probabilities."""
+"""What is odd in valid scores and dates and stays: values far outside, two units, some sides, several probabilities."""
 
 from itertools import permutations
 
@@ -32,6 +32,7 @@ def note_oddities(plan: Plan, kept: pd.DataFrame, out: Exclusions) -> None:
              done="every label counts in full, so this moves all results of the criterion", out=out)
     for criterion, rows in human.groupby("criterion", sort=False):
         _several_probabilities(rows, criterion, out)
+        _some_sides(rows, criterion, out)
     used = {(under, metric): criterion for criterion, metric, under in plan.metric_rows()}
     for (under, metric), rows in kept[kept["rater_kind"] != "human"].groupby(["criterion", "rater"], sort=False):
         criterion = used.get((under, metric))
@@ -109,6 +110,32 @@ def _several_probabilities(rows: pd.DataFrame, criterion: str, out: Exclusions) 
              f"the mean over its judgments ({number(here['inclusion_prob'].mean())} here), for all models. Write for "
              "every item the probability with which it was chosen, and label the same items for all models.",
              criterion=criterion, check="one inclusion probability an item")
+
+
+def _some_sides(rows: pd.DataFrame, criterion: str, out: Exclusions) -> None:
+    """Note human preferences that do not say on which side the output was shown, where others do."""
+    if "side" not in rows:
+        return
+    shown = rows[rows["opponent"].notna()]
+    known = shown["side"].notna()
+    if not known.any() or known.all():
+        return
+    lost = shown[~known]
+    out.note(f"{names_of(lost)}: column 'side' is empty on {len(lost)} of "
+             f"{counted(len(shown), 'human preference')} of {quote(criterion)}. These count as shown on neither side: "
+             "what people like about a side is not taken out of them, and the check of sides leaves them out. Write "
+             "the side where it is known.", criterion=criterion)
+
+
+def note_dates(plan: Plan, out: Exclusions) -> None:
+    """Note an incumbent that retires by the day the decision is due."""
+    retires, due = plan.models.incumbent.retires, plan.decision.due
+    if retires and due and retires <= due:
+        when = "on the day" if retires == due else "before"
+        out.note(f"{plan.path.name}: models.incumbent.retires: {quote(plan.incumbent)} retires on {retires}, {when} "
+                 f"the decision is due (decision.due: {due}). So staying is no option: where no candidate is shown to "
+                 "hold the margins, the report names the least bad one. Correct the date that is wrong, or have the "
+                 "decision due earlier.")
 
 
 def note_unmatched(

@@ -86,7 +86,8 @@ def methods(estimates: pd.DataFrame, plan: Plan, criterion: CriterionSpec, featu
             f"{row.label} {row.note} ({unit.span(row.lower, row.upper)})" for row in mine.itertuples())
         for model, mine in panels.items()) + "."
     figure.caption = (f"The same contrast on {criterion.id} by several methods, with {level(plan.sampling.interval)}; "
-                      "full marker: calibrated; grey: raw metrics, taken at their word.")
+                      "full marker: calibrated"
+                      f"{'; grey: raw metrics, taken at their word' if (rows['method'] == 'raw').any() else ''}.")
     return figure
 
 

@@ -25,8 +25,8 @@ BAR = "#b9bfc3"
 TOGETHER = "all metrics together"
 RATES_READ = ("Verdicts: how often the metric says yes when people say yes (full circle) and when people say no (open "
               "square); it is worth as much as the two are apart.")
-SCORES_READ = ("Scores: rank correlation, 1 where the metric orders outputs as people do and 0 where it tells nothing. "
-               "Where a metric differs between models, its raw contrast is bent.")
+SCORES_READ = ("Scores: rank correlation, 1 where the metric orders outputs as people do, −1 where the other way round "
+               "and 0 where it tells nothing. Where a metric differs between models, its raw contrast is bent.")
 
 
 @styled

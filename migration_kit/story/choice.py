@@ -5,7 +5,7 @@ import json
 import pandas as pd
 
 from migration_kit.estimands import TOTAL
-from migration_kit.loss import counts_outputs, loss_text
+from migration_kit.loss import counts_outputs, loss_text, no_option_to_stay
 from migration_kit.plan import Plan
 from migration_kit.stakeholders import BY_ALL, BY_PLAN, signers
 from migration_kit.wording import (
@@ -44,6 +44,8 @@ def losses(decision: dict, plan: Plan) -> Said:
     told.append(f"Of staying and the candidates that fail nothing, {_option(best, plan)} has the smallest expected "
                 f"loss, {loss_text(rows[best], plan)} {unit}; {listed(others)}. By this sum a loss in one slice alone "
                 "costs nothing.")
+    if no_option_to_stay(decision, plan):
+        told.append("What staying would cost is told for comparison only: it is no option.")
     agrees = best == (decision["candidate"] or plan.incumbent)
     if not agrees:
         told.append("The verdict differs, because it asks for the plan's assurance and weighs no costs."

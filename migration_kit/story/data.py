@@ -4,6 +4,7 @@ import pandas as pd
 import xarray as xr
 
 from migration_kit.data import EvalData
+from migration_kit.loss import no_time_to_wait
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import (
     Said,
@@ -51,15 +52,17 @@ def question(plan: Plan) -> Said:
     gates = listed([safe(gate.id) for gate in plan.gates])
     retires = plan.models.incumbent.retires
     leaves = f" {sentence(safe(plan.incumbent))} retires on {retires}." if retires else ""
+    default = f"without evidence the answer is to {plan.decision.default} the incumbent.{leaves}"
+    if no_time_to_wait(plan):
+        default = (f"without evidence the answer would be to {plan.decision.default} the incumbent, but staying is no "
+                   f"option: {safe(plan.incumbent)} retires on {retires}.")
     volume = plan.traffic.requests_per_day if plan.traffic else None
     affected = f" {amount(volume)} requests a day are affected." if volume else ""
     source = f" The data: {safe(plan.data.source)}." if plan.data.source else ""
     return Said(
         f"May {candidates} replace **{safe(plan.incumbent)}**, the incumbent, without losing more than the margin on "
-        f"{gates}{_gate_means(plan)}? {owner} decides{due}; without evidence the answer is to {plan.decision.default} "
-        "the incumbent."
-        f"{leaves}{affected} The design is a paired non-inferiority comparison: all models answer the same items."
-        f"{source}")
+        f"{gates}{_gate_means(plan)}? {owner} decides{due}; {default}{affected} The design is a paired non-inferiority "
+        f"comparison: all models answer the same items.{source}")
 
 
 def _gate_means(plan: Plan) -> str:
@@ -224,7 +227,7 @@ def raw(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
         better, worse = mine[mine["lower"] > 0], mine[mine["upper"] < 0]
         open_ = mine.drop(index=[*better.index, *worse.index])
         parts = [f"{word} by {listed([safe(name) for name in part['metric']])}" for word, part in
-                 (("better", better), ("worse", worse), ("neither for certain", open_)) if len(part)]
+                 (("better", better), ("worse", worse), ("neither better nor worse for certain", open_)) if len(part)]
         told.append(f"- {safe(model)} looks {'; '.join(parts)}.")
         if len(better) and len(worse):
             told[-1] += " The metrics contradict each other."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from migration_kit.estimands import TOTAL
-from migration_kit.loss import loss_text
+from migration_kit.loss import loss_text, no_option_to_stay, no_time_to_wait
 from migration_kit.plan import Plan
 from migration_kit.ramp import RampAction
 from migration_kit.stakeholders import signers
@@ -93,11 +93,15 @@ def costs(decision: dict, plan: Plan) -> Said:
         unit, rows = safe(plan.costs.unit), {row["option"]: row for row in decision["losses"]}
         told.append(f"- It costs {amount(plan.costs.wrong_switch)} {unit}; a wrong stay, with {safe(plan.incumbent)} "
                     f"although a candidate is not worse, {amount(plan.costs.wrong_stay)} {unit}.")
-        options = [name for name in dict.fromkeys([decision["candidate"], decision["cheapest"], plan.incumbent])
-                   if name and not unknown(rows[name]["expected_loss"])]
+        # What staying would cost is no comparison where it is no option.
+        forced, stuck = decision.get("forced") or {}, no_option_to_stay(decision, plan)
+        first = decision["candidate"] or forced.get("candidate")
+        options = [name for name in dict.fromkeys([first, decision["cheapest"], plan.incumbent])
+                   if name and not (stuck and name == plan.incumbent) and not unknown(rows[name]["expected_loss"])]
         words = [f"{loss_text(rows[name], plan)} for "
                  f"{'staying' if name == plan.incumbent else f'switching to {safe(name)}'}" for name in options]
-        told += [f"- Weighed by how probable each mistake is, that is {listed(words)} ({unit})."] if words else []
+        told += [f"- Weighed by how probable each mistake is, that is {listed(words)} ({unit})"
+                 f"{'; staying is no option' * stuck}."] if words else []
     else:
         told.append("- The plan does not say what a mistake costs (`costs`), so none is weighed.")
     return Said("\n".join(told))
@@ -140,7 +144,9 @@ def _if_nobody_decides(decision: dict, plan: Plan) -> str:
     best = decision["cheapest"]
     then = (f" Switching to {safe(best)} would then have the smallest expected loss."
             if retires and best and best != plan.incumbent else "")
-    return f"If nobody decides{f' by {due}' if due else ''}, {incumbent} stays{until}.{then}"
+    # The incumbent does not stay up to a day by which it has retired.
+    by = f" by {due}" if due and not no_time_to_wait(plan) else ""
+    return f"If nobody decides{by}, {incumbent} stays{until}.{then}"
 
 
 def must_sign(plan: Plan) -> Said:

@@ -68,11 +68,11 @@ def prior_predictive(found: pd.DataFrame) -> Said:
 
 
 def notes(data: EvalData) -> Said:
-    """What is odd in the tables and kept all the same, with what is done with it."""
+    """What is odd in plan and tables and kept all the same, with what is done with it."""
     if data.notes.empty:
-        return Said("Nothing in the tables is odd.")
+        return Said("Nothing in plan and tables is odd.")
     told = "\n".join(f"- {safe(minus(text))}" for text in data.notes["text"])
-    return Said(f"What is odd in the tables and was kept:\n\n{told}")
+    return Said(f"What is odd in plan and tables and was kept:\n\n{told}")
 
 
 def limits(features: dict[str, xr.Dataset], data: EvalData, plan: Plan, *, full: bool) -> Said:

@@ -3,7 +3,9 @@
 import numpy as np
 import xarray as xr
 
+from migration_kit.judgments import label_rows
 from migration_kit.plan import CriterionSpec, Plan
+from migration_kit.shape import shape_of
 from migration_kit.wording import Said, counted, listed, safe, unit_of
 
 
@@ -61,8 +63,14 @@ def _effects(features: xr.Dataset) -> str:
     if features.sizes["slice"] > 1:
         crossed = ", and of each value of the slice columns" if features.sizes["group"] else ""
         told.append(f"effects of {counted(features.sizes['slice'], 'slice')}{crossed}")
+    # The model has what judgments of one output share only where an output has several.
+    shares = bool(shape_of(label_rows(features)).outputs)
     if raters > 1:
-        told.append(f"the severity of {counted(raters, 'rater')}, and what raters of one output share")
+        told.append(f"the severity of {counted(raters, 'rater')}{', and what raters of one output share' * shares} "
+                    "(here they stand for all who might judge, so intervals can be wider than those of labels alone, "
+                    "which take these raters' word)")
+    elif shares:
+        told.append("what several judgments of one output share")
     if features.attrs["clustered"]:
         told.append("effects of clusters of items")
     if features.attrs["uneven"]:

@@ -90,10 +90,25 @@ def rounds_away(value: float, unit: Unit) -> bool:
     return not any(digit in unit.change(value) for digit in "123456789")
 
 
-def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
-    """How much calibration narrows the interval, and which raw metrics point the other way; rows of one layer."""
+def methods(
+    rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec, alarms: pd.DataFrame | None = None
+) -> Said:
+    """How much calibration narrows the interval, and which raw metrics say the opposite.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Estimates of one layer.
+    plan : Plan
+    criterion : CriterionSpec
+    alarms : DataFrame, optional
+        From `alarms.raw_alarms`, which speaks of production traffic; no metric says the opposite without an alarm.
+    """
     rows = rows[(rows["criterion"] == criterion.id) & (rows["slice"] == "all") & (rows["quantity"] == "contrast")]
-    told, unit = [], unit_of(criterion)
+    told, unit, misled = [], unit_of(criterion), {}
+    if alarms is not None:
+        found = alarms[(alarms["criterion"] == criterion.id) & alarms["alarm"].astype(bool)]
+        misled = {model: part["metric"].tolist() for model, part in found.groupby("model")}
     if not (rows["method"] == "calibrated").any():
         return _nobody(criterion)
     for model in plan.candidates:
@@ -107,10 +122,8 @@ def methods(rows: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> Said:
         text = (f"- {safe(model)}: {unit.change(own['mean'])} calibrated, "
                 f"{unit.change(labels.iloc[0]['mean'])} by labels alone; "
                 f"the calibrated interval is {fixed(wide)} times as wide as theirs.")
-        raw = mine[(mine["method"] == "raw") & mine["mean"].notna()]
-        against = raw[(raw["lower"] > 0) & (own["mean"] < 0) | (raw["upper"] < 0) & (own["mean"] > 0)]
-        if len(against):
-            text += (f" {listed([safe(name) for name in against['metric']])} alone "
+        if against := misled.get(model):
+            text += (f" {listed([safe(name) for name in against])} alone "
                      f"{'says' if len(against) == 1 else 'say'} the opposite.")
         told.append(text)
     return Said("\n".join(told))
@@ -169,7 +182,9 @@ def checks(found: pd.DataFrame) -> Said:
             told.append(f"{word}: {listed(by_name(rows))}.")
     blocked = failed[failed["blocks"].astype(bool)]
     if len(blocked):
-        told.append("Until the blocking ones pass, the verdict is to collect more labels.")
+        held_back = [set(models) for models in blocked["models"]]
+        on = f" on {listed(sorted(map(safe, set.union(*held_back))))}" if all(held_back) else ""
+        told.append(f"Until the blocking ones pass, the verdict{on} is to collect more labels.")
     return Said(" ".join(told))
 
 

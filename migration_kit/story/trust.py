@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from migration_kit.checks import FAIR
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.wording import (
     Said,
@@ -37,6 +38,13 @@ def metric_trust(errors: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> 
     useless = [safe(name) for name in worth.index[worth < NO_USE]]
     if useless:
         told.append(f"{listed(useless)} hardly {'tells' if len(useless) == 1 else 'tell'} good outputs from bad ones.")
+    scores = dict.fromkeys(errors.loc[errors["rank_correlation"].notna(), "metric"])
+    turned = [safe(name) for name in scores
+              if {plan.metric_better(name, criterion.id), criterion.better} == {"higher", "lower"}]
+    if turned:
+        less, more = (listed(turned), safe(criterion.id))[:: 1 if criterion.better == "higher" else -1]
+        told.append(f"Of {less} less is better and of {more} more, so the best rank correlation of {listed(turned)} is "
+                    "−1.")
     primary = errors[errors["metric"] == criterion.primary_metric].set_index("model")
     if plan.incumbent not in primary.index:
         return Said(" ".join(told))
@@ -45,8 +53,9 @@ def metric_trust(errors: pd.DataFrame, plan: Plan, criterion: CriterionSpec) -> 
         told += [f"The primary metric {safe(criterion.primary_metric)} treats models unlike.", *apart,
                  "So its raw contrast is bent."]
     elif primary[["true_positive", "rank_correlation"]].notna().any(axis=1).all():
+        # Intervals that overlap are no sign that a difference includes 0: the check looks at the difference itself.
         told.append(f"The intervals of {safe(criterion.primary_metric)}'s errors overlap between incumbent and "
-                    "candidates.")
+                    f"candidates; whether it errs alike, the check *{FAIR}* says.")
     return Said(" ".join(told))
 
 
@@ -147,8 +156,8 @@ def reliability(groups: pd.DataFrame, criterion: CriterionSpec) -> Said:
                     "against.")
     outside = int(((groups["judged"] < groups["lower"]) | (groups["judged"] > groups["upper"])).sum())
     return Said(f"On {safe(criterion.id)} {outside} of {counted(len(groups), 'group')} "
-                f"{'lies' if outside == 1 else 'lie'} outside the interval that the calibration model expects; about "
-                "one in twenty would by chance.")
+                f"{'lies' if 1 in (outside, len(groups)) else 'lie'} outside the interval that the calibration model "
+                "expects; about one in twenty would by chance.")
 
 
 def _unlike(primary: pd.DataFrame, plan: Plan, what: str, prefix: str, text: str) -> str:

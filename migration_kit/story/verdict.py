@@ -87,9 +87,7 @@ def stakes(plan: Plan) -> Said:
     for gate in plan.gates:
         told.append(f"- {safe(gate.id)}: a wrong switch is one that loses more than {unit_of(gate).size(gate.margin)}"
                     f"{people(gate, volume, before=', ')}{f' ({safe(gate.why)})' if gate.why else ''}.")
-    retires = plan.models.incumbent.retires
-    until = f"; {safe(plan.incumbent)} retires on {retires}, so staying is open until then" if retires else ""
-    told.append(f"- A wrong stay keeps {safe(plan.incumbent)} although a candidate is as good{until}.")
+    told.append(f"- A wrong stay keeps {safe(plan.incumbent)} although a candidate is as good.")
     return Said("\n".join(told))
 
 
@@ -128,7 +126,8 @@ def margins_needed(decision: dict, plan: Plan) -> Said:
                 told.append(f"{where} holds by the calibrated contrast and not once that is corrected by the labels' "
                             "residuals, so no margin is named.")
     several = len(decision["candidates"]) > 1
-    first = (f"- {holding} of {counted(holding + len(told), 'gate')} {'holds' if holding == 1 else 'hold'} already"
+    total = holding + len(told)
+    first = (f"- {holding} of {counted(total, 'gate')} {'holds' if 1 in (holding, total) else 'hold'} already"
              f"{', each counted for each candidate' if several else ''}.")
     return Said("\n".join([first, *told]))
 

@@ -5,7 +5,7 @@ from great_tables import GT
 
 from migration_kit.estimands import TOTAL
 from migration_kit.history import moves
-from migration_kit.loss import loss_text
+from migration_kit.loss import loss_text, no_option_to_stay
 from migration_kit.plan import Plan
 from migration_kit.stakeholders import BY_ONE, BY_PLAN, signers
 from migration_kit.tables.grid import NAME, NUMBER, TEXT, grid
@@ -14,12 +14,13 @@ from migration_kit.wording import DASH, amount, asked, at_least, chance, counted
 
 def losses(decision: dict, plan: Plan) -> GT:
     """What staying and each switch are expected to cost; from `decision.json`."""
-    rows = []
+    rows, stuck = [], no_option_to_stay(decision, plan)
     for row in decision["losses"]:
         stays = row["option"] == plan.incumbent
+        marks = ["smallest"] * (row["option"] == decision["cheapest"]) + ["no option"] * (stays and stuck)
         rows.append([f"stay with {row['option']}" if stays else f"switch to {row['option']}",
                      DASH if stays else chance(row["prob_worse"]), loss_text(row, plan),
-                     row["fails"] or DASH, "smallest" if row["option"] == decision["cheapest"] else ""])
+                     row["fails"] or DASH, ", ".join(marks)])
     several = len(plan.gates) > 1
     unit = plan.costs.unit if plan.costs else "no costs in the plan"
     return grid([("choice", NAME), (f"loses more than a margin{', at most' if several else ''}", NUMBER),

@@ -131,16 +131,16 @@ def flips(counts: pd.DataFrame, criterion: CriterionSpec) -> GT:
     """Answers lost and gained by slice, from `overview.flips`."""
     counts = counts[counts["n"] > 0]
     counts = counts.sort_values("model", key=lambda column: column.map(list(column.unique()).index), kind="stable")
-    scored = counts["both_bad"].isna().all()
-    rows = [
-        [row.by, "all items" if row.slice == "all" else row.slice, amount(row.n), _part(row.lost, row.n),
-         _part(row.gained, row.n), _part(row.both_good, row.n), *([] if scored else [_part(row.both_bad, row.n)])]
-        for row in counts.itertuples()
-    ]
-    good = counts["both_bad"].notna()
-    lost_and_gained = flip_words(criterion.kind, verdicts=good.any(), scores=not good.all())
-    columns = [("by", NAME), ("slice", TEXT), ("items", NUMBER), ("lost", NUMBER), ("gained", NUMBER),
-               ("no change" if scored else "both good", NUMBER), *([] if scored else [("both bad", NUMBER)])]
+    # Scores make no output good or bad: where verdicts stand beside them, each kind leaves the other's columns empty.
+    verdict = counts["both_bad"].notna()
+    counts = counts.assign(both_good=counts["both_good"].where(verdict), ties=counts["both_good"].mask(verdict))
+    heads = {"lost": "lost", "gained": "gained"}
+    heads |= {"both_good": "both good", "both_bad": "both bad"} if verdict.any() else {}
+    heads |= {"ties": "equal scores" if verdict.any() else "no change"} if not verdict.all() else {}
+    rows = [[row["by"], "all items" if row["slice"] == "all" else row["slice"], amount(row["n"]),
+             *(_part(row[name], row["n"]) for name in heads)] for row in counts.to_dict("records")]
+    lost_and_gained = flip_words(criterion.kind, verdicts=verdict.any(), scores=not verdict.all())
+    columns = [("by", NAME), ("slice", TEXT), ("items", NUMBER), *((head, NUMBER) for head in heads.values())]
     return grid(columns, rows, title="Where answers flip", groups=counts["model"].tolist(),
                 note=f"{lost_and_gained} Not weighted by traffic.")
 
@@ -186,4 +186,4 @@ def _found(row: dict) -> str:
 
 
 def _part(count: float, n: float) -> str:
-    return f"{amount(count)} ({share(count / n)})" if n else DASH
+    return f"{amount(count)} ({share(count / n)})" if n and not unknown(count) else DASH

@@ -102,7 +102,8 @@ def checks(found: pd.DataFrame) -> GT:
     rows, told = [], "meaning" in found
     for row in found.rename(columns={"name": "check"}).itertuples():
         failed = row.passed is not pd.NA and not row.passed
-        until = " Until this passes, the verdict is collect." if row.blocks and failed else ""
+        on = f" on {listed(row.models)}" if len(row.models) else ""
+        until = f" Until this passes, the verdict{on} is collect." if row.blocks and failed else ""
         rows.append([mark(row.passed), row.check, minus(row.text) + until,
                      *([row.meaning if failed else ""] if told else [])])
     columns = [("", TEXT), ("check", NAME), ("what was found", TEXT), *([("for the verdict", TEXT)] if told else [])]
