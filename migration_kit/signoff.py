@@ -71,7 +71,8 @@ def sign_off(folder: Path, manifest: dict) -> dict | None:
     dict
         ``roles``: who signs · ``rows``: the last signature of every role, then roles that have not signed, with role,
         name, decision ("" where open), comment, time · ``void``: what changed since they signed, best is none ·
-        ``state``: open, approved, rejected or void · ``missing``: roles that have not signed.
+        ``state``: open, approved, rejected or void · ``missing``: roles that have not signed · ``fast``: stages of a
+        first look, which nobody can sign.
     """
     path, roles = folder / "decision.json", manifest.get("signs", [])
     record = _read(folder)
@@ -87,7 +88,7 @@ def sign_off(folder: Path, manifest: dict) -> dict | None:
     said = {one["decision"] for one in last.values()}
     state = ("void" if void else "rejected" if "reject" in said else "open" if missing else "approved")
     return {"roles": roles, "rows": rows, "void": void, "state": state, "missing": missing,
-            "signed": record.get("decision"), "run_dir": manifest.get("run_dir", "")}
+            "signed": record.get("decision"), "run_dir": manifest.get("run_dir", ""), "fast": _fast(manifest)}
 
 
 def _what_is_signed(folder: Path) -> tuple[dict, list[str]]:
@@ -99,8 +100,7 @@ def _what_is_signed(folder: Path) -> tuple[dict, list[str]]:
     if report is None or not (folder / "decision.json").is_file():
         raise InputError(f"{folder}: {STAGES[-1]} has not finished, so there is no verdict to sign; run all stages "
                          "with `migration-kit run PLAN`")
-    fast = [stage for stage, entry in manifest["stages"].items() if entry["fast"]]
-    if fast:
+    if fast := _fast(manifest):
         raise InputError(f"{folder}: {', '.join(fast)} used fewer draws (--fast), a first look and not for a decision; "
                          "run again without --fast, then sign")
     if moved := _moved_on(folder, manifest):
@@ -114,6 +114,10 @@ def _what_is_signed(folder: Path) -> tuple[dict, list[str]]:
     decision = read_file(folder / "decision.json")
     return {"plan_digest": manifest["plan_digest"], "data_digest": manifest["data_digest"],
             "decision": decision["verdict"], "candidate": decision["candidate"]}, roles
+
+
+def _fast(manifest: dict) -> list[str]:
+    return [stage for stage, entry in manifest["stages"].items() if entry["fast"]]
 
 
 def _plan_of(folder: Path, manifest: dict) -> Plan:

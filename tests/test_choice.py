@@ -158,7 +158,9 @@ def test_the_form_names_those_who_sign(concern, roles):
     plan, _ = case([0.02], people_=concern)
     shown = text_of(tables.sign_off(plan))
     assert all(role in shown for role in roles)
-    said = told(story.sign_off(plan, {"run_dir": "runs/support"}))
+    fast = {"run_dir": "runs/support", "stages": {"03_calibration": {"fast": True}}}
+    assert "but not this report" in told(story.sign_off(plan, fast))
+    said = told(story.sign_off(plan, fast | {"stages": {"03_calibration": {"fast": False}}}))
     assert said.startswith(" and ".join(roles)) and "runs/support" in said
 
 

@@ -101,6 +101,7 @@ def test_what_is_not_decided_cannot_be_signed(folder, tmp_path):
     update_manifest(folder, lambda manifest: manifest["stages"]["03_calibration"].update(fast=True))
     with pytest.raises(InputError, match="03_calibration used fewer draws"):
         sign(folder, role=ROLES[0], decision="approve")
+    assert sign_off(folder, read_manifest(folder))["fast"] == ["03_calibration"]
     update_manifest(folder, lambda manifest: manifest["stages"].pop(STAGES[-1]))
     with pytest.raises(InputError, match="no verdict to sign"):
         sign(folder, role=ROLES[0], decision="approve")

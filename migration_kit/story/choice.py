@@ -134,6 +134,9 @@ def sign_off(plan: Plan, manifest: dict) -> Said:
     roles = [safe(role) for role in signers(plan)]
     if not roles:
         return Said("The plan names nobody who signs: give `decision` an `owner`, or a stakeholder `signs: true`.")
+    if any(entry["fast"] for entry in manifest["stages"].values()):
+        return Said(f"{listed(roles)} must sign, but not this report: it is a first look with fewer draws. Run again "
+                    "without `--fast`.")
     return Said(f"{listed(roles)} must sign. On paper below, or with `migration-kit sign RUN --as ROLE --decision "
                 f"approve`, RUN being the folder `{manifest['run_dir']}`. A signature holds for the plan, the data and "
                 "the verdict of this report; a change of any of them voids it.")
