@@ -2,17 +2,25 @@
 
 import pandas as pd
 
-from migration_kit.checks import CORRECTED_AGREES, FAIR, PRIORS_LEAVE_ROOM, RATERS_AGREE
+from migration_kit.checks import (
+    CORRECTED_AGREES,
+    ENOUGH_LABELS,
+    ENOUGH_OF_BOTH,
+    FAIR,
+    LABELS_COVER,
+    PRIORS_LEAVE_ROOM,
+    RATERS_AGREE,
+)
 from migration_kit.plan import Plan
 from migration_kit.transport import HOLDS_LIVE
 
 BLOCKS, WEAKENS, COUNTED = "blocks a switch", "weakens the verdict", "counted in the verdict"
 CORRECTED, ASIDE, OPEN, PASSED = "known and corrected", "no say in the verdict", "cannot tell", "passed"
 FAILED = {
-    "enough labels": "too few labels", "enough labels of both kinds": "too few labels of one kind",
+    ENOUGH_LABELS: "too few labels", ENOUGH_OF_BOTH: "too few labels of one kind",
     "enough labels for every model": "too few labels of a model",
     "labels of both kinds for every model": "too few labels of one kind for a model",
-    "labels cover traffic": "traffic from slices without labels",
+    LABELS_COVER: "traffic from slices without labels",
     "labels drawn at random": "labels that look chosen rather than drawn",
     "one inclusion probability an item": "unclear probabilities of being judged",
     RATERS_AGREE: "raters who disagree, or of whom one is severe or mild",

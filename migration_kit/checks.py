@@ -8,6 +8,9 @@ FAIR = "raw primary metric is fair to all models"
 CORRECTED_AGREES = "calibrated and corrected agree"
 RATERS_AGREE = "raters agree"
 PRIORS_LEAVE_ROOM = "priors leave room for the labels"
+ENOUGH_LABELS, ENOUGH_OF_BOTH = "enough labels", "enough labels of both kinds"
+LABELS_COVER = "labels cover traffic"
+MENDED_BY_LABELS = (ENOUGH_LABELS, ENOUGH_OF_BOTH, LABELS_COVER)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from migration_kit.checks import CheckResult
+from migration_kit.checks import MENDED_BY_LABELS, CheckResult
 from migration_kit.estimands import TOTAL
 from migration_kit.evidence import gate_evidence, more_labels
 from migration_kit.flip_points import flip_points, weight_flips
 from migration_kit.gates import GateResult, bound, contrasts, gate_draws, judge_gate
-from migration_kit.labels_needed import labels_needed
+from migration_kit.label_blocks import lift_at_random
+from migration_kit.labels_needed import SIZES, labels_needed
 from migration_kit.loss import break_even, cheapest, expected_loss, forced_choice
 from migration_kit.plan import Plan
 from migration_kit.reasons import blocked, candidate_sentence, reasons, verdict_sentence
@@ -125,6 +126,7 @@ def decide(
     worth = {c.id: comparable(deltas[c.id]["calibrated"], features[c.id], c) for c in plan.criteria
              if c.id in deltas and not np.isnan(features[c.id]["label"].to_numpy()).all()}
     judged, flips, failing = {}, [], {}
+    having_say = {c.id: features[c.id] for c in plan.criteria if c.role != "monitor" and c.id in features}
     for model in plan.candidates:
         blocking = blocked(checks, model)
         drawn, alone = ({c.id: gate_draws(one[c.id], model, c, misfits=misfits(model, c.id, checks))
@@ -135,13 +137,16 @@ def decide(
             plan, model, requirements=requirements, checks=checks, blocking=blocking, gaps=gaps)
         verdict = verdict_on(gates, standing, plan)
         why, needed = reasons(plan, model, gates, asked, checks, verdict, gaps=contradicted.values()), None
-        # Labels settle neither an open requirement nor a check that blocks, nor why live requests differ.
-        settles = not (standing.unsettled or standing.blocked or standing.flagged) and all(labelled.values())
-        if verdict == "collect" and settles:
+        # Labels settle neither an open requirement nor why live requests differ, and of checks only those of labels.
+        beyond = blocked([c for c in checks if c.name not in MENDED_BY_LABELS], model)
+        settles = not (standing.unsettled or standing.flagged or beyond)
+        if verdict == "collect" and settles and all(labelled.values()):
+            lifted = lift_at_random(having_say, model, SIZES, seed=plan.sampling.seed) if blocking else None
             evidence = {name: gate_evidence(one, features[name], model, offline=alone[name] if name in live else None)
                         for name, one in drawn.items()}
             needed = labels_needed(list(evidence.values()), assurance=plan.decision.assurance,
-                                   slice_assurance=plan.decision.slice_assurance, seed=plan.sampling.seed)
+                                   slice_assurance=plan.decision.slice_assurance, seed=plan.sampling.seed,
+                                   lifted=lifted)
             why.append(more_labels(plan, needed, evidence, live=live))
         shares = next(iter(features.values()))["share"].to_series()
         flips.append(flip_points(plan, {name: one for name, one in drawn.items() if labelled[name]}, model,

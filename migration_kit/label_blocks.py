@@ -1,12 +1,12 @@
 """What leaves no verdict for want of labels, and how likely further labels are to lift it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 from scipy.special import betaln, gammaln
 
-from migration_kit.checks import CheckResult
+from migration_kit.checks import ENOUGH_LABELS, ENOUGH_OF_BOTH, LABELS_COVER, CheckResult
 from migration_kit.features import FEWEST_RARER, UNSEEN_TRAFFIC
 from migration_kit.label_cover import judged_by_slice, judged_models, unseen_slices
 from migration_kit.label_design import Design, allocate
@@ -75,9 +75,40 @@ def further_by_slice(design: Design, n: int, *, n_slices: int, seed: int) -> tup
         return np.bincount(design.slice_index, weights=of_stratum, minlength=n_slices)
 
     beyond = (n - chosen.sum()) * by_slice(design.items) / max(design.items.sum(), 1)
+    return by_slice(chosen)[None] + beyond, _drawn_at_random(by_slice(left), by_slice(design.items), n, seed=seed)
+
+
+def lift_at_random(
+    features: Mapping[str, xr.Dataset], model: str, sizes: Iterable[int], *, seed: int
+) -> dict[int, float]:
+    """Probability that no check blocks a candidate any more, by number of further items drawn at random.
+
+    Parameters
+    ----------
+    features : mapping
+        Of every criterion that has a say in the verdict; the items are judged on all of them.
+    model : str
+        The candidate; the items are judged for it and the incumbent.
+    sizes : iterable of int
+    seed : int
+    """
+    first = next(iter(features.values()))
+    slice_index, n_slices = first["slice_index"].to_numpy(), first.sizes["slice"]
+    judged = np.ones(len(slice_index), dtype=bool)
+    for one in features.values():
+        columns = [place for place, name in judged_models(one) if place == 0 or name == model]
+        judged &= ~np.isnan(one["label"].to_numpy()[:, columns]).any(axis=1)
+    items, left = (np.bincount(slice_index[here], minlength=n_slices) for here in (slice(None), ~judged))
+    return {n: lifted(features, _drawn_at_random(left, items, n, seed=seed), criteria=features, models=[model])
+            for n in sizes}
+
+
+def _drawn_at_random(left: np.ndarray, items: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Count n items drawn at random by slice, dims (draw, slice); beyond those left new ones, spread as all are."""
+    among = int(min(n, left.sum()))
     drawn = np.random.default_rng(seed).multivariate_hypergeometric(
-        by_slice(left).astype(np.int64), int(chosen.sum()), size=RUNS, method="marginals")
-    return by_slice(chosen)[None] + beyond, drawn + beyond
+        left.astype(np.int64), among, size=RUNS, method="marginals")
+    return drawn + (n - among) * items / max(items.sum(), 1)
 
 
 def lifted(
@@ -141,7 +172,7 @@ def _distinct(features: xr.Dataset) -> np.ndarray:
 
 
 def _enough(features: xr.Dataset, *, decides: bool) -> CheckResult:
-    name = "enough labels of both kinds" if scored_zero_one(features) else "enough labels"
+    name = ENOUGH_OF_BOTH if scored_zero_one(features) else ENOUGH_LABELS
     criterion, kind = features.attrs["criterion"], features.attrs["kind"]
     label = _distinct(features)
     if not len(label):
@@ -164,7 +195,7 @@ def _enough(features: xr.Dataset, *, decides: bool) -> CheckResult:
 
 def _coverage(features: xr.Dataset, *, decides: bool) -> CheckResult:
     if not features.sizes["judgment"]:
-        return CheckResult("labels cover traffic", None, NOBODY, features.attrs["criterion"], blocks=decides)
+        return CheckResult(LABELS_COVER, None, NOBODY, features.attrs["criterion"], blocks=decides)
     lacks, share = unseen_slices(features), features["share"].to_numpy()
     blind = [model for model, unseen in lacks.items() if share[unseen].sum() > UNSEEN_TRAFFIC]
     some = 0 < len(blind) < len(lacks)
@@ -173,5 +204,5 @@ def _coverage(features: xr.Dataset, *, decides: bool) -> CheckResult:
     which = f"people have not judged {listed(blind)}" if some else "a model has no label"
     text = (f"Slices in which {which} hold {share[unseen].sum():.0%} of traffic (at most {UNSEEN_TRAFFIC:.0%})"
             + (f": {', '.join(names)}." if names else "."))
-    return CheckResult("labels cover traffic", not blind, text, features.attrs["criterion"], blocks=decides,
+    return CheckResult(LABELS_COVER, not blind, text, features.attrs["criterion"], blocks=decides,
                        models=tuple(blind) if some else ())

@@ -1,5 +1,6 @@
 """How many more labels would settle a candidate, simulated from the present posterior."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,7 +59,10 @@ class Foreseen(NamedTuple):
     left: list[np.ndarray]
 
 
-def labels_needed(evidence: list[Evidence], *, assurance: float, slice_assurance: float, seed: int) -> int | None:
+def labels_needed(
+    evidence: list[Evidence], *, assurance: float, slice_assurance: float, seed: int,
+    lifted: Mapping[int, float] | None = None,
+) -> int | None:
     """Return the smallest number of further labelled items that settles the candidate in 80% of simulated runs.
 
     Parameters
@@ -67,6 +71,9 @@ def labels_needed(evidence: list[Evidence], *, assurance: float, slice_assurance
         One a gate.
     assurance, slice_assurance : float
     seed : int
+    lifted : mapping, optional
+        Number of further items to the probability that no check blocks any more, from `label_blocks.lift_at_random`;
+        without it no check blocks.
 
     Returns
     -------
@@ -76,7 +83,10 @@ def labels_needed(evidence: list[Evidence], *, assurance: float, slice_assurance
     if any(gate.labels.sum() == 0 for gate in evidence):
         return None
     asked = {"assurance": assurance, "slice_assurance": slice_assurance, "seed": seed}
-    return next((more for more in SIZES if settled_share(evidence, more, **asked) >= ENOUGH), None)
+    free = lifted or dict.fromkeys(SIZES, 1.0)
+    # Where a check is likely to block still, nothing has to be simulated.
+    return next((more for more in SIZES
+                 if free[more] >= ENOUGH and free[more] * settled_share(evidence, more, **asked) >= ENOUGH), None)
 
 
 def settled_share(

@@ -119,6 +119,22 @@ def real_pairs_overall() -> Iterator[Row]:
         yield Row("over all studies", name, figures)
 
 
+def real_pairs_alone() -> Iterator[Row]:
+    rows = result("real_pairs_alone", quantity="contrast")
+    for study in rows["study"].unique():
+        mine = rows[rows["study"] == study]
+        figures = [(mine["metrics"].nunique() - 1, 0)]
+        for labelled in mine["labelled"].unique():
+            here = mine[mine["labelled"] == labelled]
+            one = here[here["metrics"] == "each"].set_index("method")
+            worst = here.loc[(here["method"] == "calibrated") & (here["metrics"] != "each"), "coverage"].min()
+            figures += [(one.loc["calibrated", "replicates"], 0),
+                        *percents(one.loc["calibrated", ["coverage", "coverage_mc"]]),
+                        *percents(one.loc[["labels_only", "ppi_primary_metric"], "coverage"]), *percents([worst], 0),
+                        *((value, 2) for value in one.loc["calibrated", ["against_labels", "against_ppi"]])]
+        yield Row("study | metrics | 50 labels: draws", f"`{study}`", figures)
+
+
 def trials_in_a() -> Iterator[Row]:
     rows = result("trials", data="A", n_labels=50).set_index(["trial", "method", "quantity", "model"])
     for trial in rows.index.unique("trial"):
@@ -153,7 +169,7 @@ def shown(row: Row) -> list[float]:
 
 
 @pytest.mark.parametrize("row", [*simulated(), *families(), *peers(), *rounds(), *misleading(), *trials_in_a(),
-                                 *trials_of_slices(), *real_pairs(), *real_pairs_overall()],
+                                 *trials_of_slices(), *real_pairs(), *real_pairs_alone(), *real_pairs_overall()],
                          ids=lambda row: f"{row.table.split()[0]} {row.name}")
 def test_a_row_says_what_the_results_hold(row):
     found = shown(row)

@@ -11,9 +11,9 @@ from scipy.special import ndtri
 
 from migration_kit import story
 from migration_kit.alarms import raw_alarms
-from migration_kit.checks import CheckResult, check_table, read_checks
+from migration_kit.checks import LABELS_COVER, CheckResult, check_table, read_checks
 from migration_kit.decision import decide
-from migration_kit.labels_needed import Evidence, label_noise, labels_needed, settled_share
+from migration_kit.labels_needed import SIZES, Evidence, label_noise, labels_needed, settled_share
 from migration_kit.transport import GAP_COLUMNS
 
 N = 4000
@@ -230,6 +230,32 @@ def test_labels_needed_is_the_first_size_that_settles_most_runs():
     # A second gate that moves on its own needs more; a gate without labels cannot be told.
     assert labels_needed([gate, gate], **asked) > n
     assert labels_needed([gate, replace(gate, labels=np.array([0.0]))], **asked) is None
+
+
+def test_labels_that_lift_a_block_are_counted_too():
+    rng = np.random.default_rng(0)
+    total = rng.normal(0.05, 0.03, 4000)
+    gate = Evidence(np.stack([total, total], axis=1), np.array([0.03, np.nan]), np.array([60.0]), np.array([1000.0]),
+                    np.array([1.0]), 0.2)
+    asked = {"assurance": 0.95, "slice_assurance": 0.8, "seed": 0}
+    alone = labels_needed([gate], **asked)
+    late = {n: float(n >= 300) for n in SIZES}
+    assert alone < 300 and labels_needed([gate], lifted=late, **asked) == 300
+    assert labels_needed([gate], lifted=dict.fromkeys(SIZES, 1.0), **asked) == alone
+    assert labels_needed([gate], lifted=dict.fromkeys(SIZES, 0.79), **asked) is None
+
+
+def test_a_verdict_blocked_for_want_of_labels_says_how_many_are_needed():
+    few = CheckResult(LABELS_COVER, False, "Slices without labels.", "correct", blocks=True)
+    made = make([0.05], slices={"north": [0.05], "south": [0.05]})
+    label = made[2]["correct"]["label"]
+    label[made[2]["correct"]["slice_index"].to_numpy() == 1] = np.nan
+    found = verdicts(made, checks=[few]).candidates["new"]
+    # Any label of the south, half of the items, lets the check pass, and the gate holds already.
+    assert found.verdict == "collect" and found.labels_needed == 25
+    assert found.reasons == ["correct: Slices without labels.", "About 25 more labelled items are likely to settle it."]
+    sampling = CheckResult("sampling", False, "Too few draws.", "correct", blocks=True)
+    assert verdicts(made, checks=[few, sampling]).candidates["new"].labels_needed is None
 
 
 def test_items_that_are_there_limit_what_labels_of_them_can_tell():

@@ -11,7 +11,7 @@ from test_label_plan import drawn, migration, two_regions
 from migration_kit import story
 from migration_kit.data_checks import data_checks
 from migration_kit.features import FEWEST_RARER, build_features
-from migration_kit.label_blocks import blocking_checks, further_by_slice, lifted
+from migration_kit.label_blocks import blocking_checks, further_by_slice, lift_at_random, lifted
 from migration_kit.label_design import label_design
 from migration_kit.label_prospects import AT_RANDOM, CURVE_SIZES, PLANNED
 from migration_kit.label_tasks import task_files
@@ -150,6 +150,15 @@ def test_a_candidate_without_labels_in_a_slice_is_held_back_and_no_other():
                   models=["new", "other"])
     unknown = "other: it cannot be told yet how many labels settle the verdict."
     assert f"{unknown} correct: {check.text}" in told(asked, plan)
+
+
+def test_random_labels_lift_a_block_as_often_as_they_reach_the_slice():
+    regions = np.where(np.arange(1000) >= 990, "rare", "usual")
+    plan, data = migration(0.7, 0.7, regions=regions, share={"rare": 0.3, "usual": 0.7}, **WIDE)
+    odds = lift_at_random({"correct": build_features(data, plan, "correct")}, "new", [25, 400, 900], seed=1)
+    # 900 items are left: 1 − (1 − 10/900)^25; all of them hold the slice for certain.
+    assert odds[25] == pytest.approx(1 - (1 - 10 / 900) ** 25, abs=0.07)
+    assert odds[25] < odds[400] <= odds[900] == 1
 
 
 def test_a_trade_off_that_nobody_judged_blocks_unless_it_is_asked_about():
