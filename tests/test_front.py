@@ -111,7 +111,8 @@ def test_every_check_of_the_kit_has_words_for_its_failure():
     makers = [path for path in PACKAGE.rglob("*.py") if "CheckResult" in path.read_text("utf-8")
               or path.name == "oddities.py"]
     names = {name for path in makers for node in ast.walk(ast.parse(path.read_text("utf-8"))) for name in named(node)}
-    assert {"sampling", "enough labels for every model", "metrics still say what they said", "judgments are plausible"} <= names
+    assert {"sampling", "enough labels for every model", "metrics still say what they said",
+            "judgments are plausible"} <= names
     assert names <= set(FAILED)
 
 
