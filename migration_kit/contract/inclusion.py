@@ -6,7 +6,7 @@ import pandas as pd
 from migration_kit.contract.exclusions import Exclusions, one_row_each
 from migration_kit.errors import Problems, did_you_mean, listing, quote
 from migration_kit.plan import Plan
-from migration_kit.readers.cells import places
+from migration_kit.readers.cells import among, places
 
 
 def with_inclusion(
@@ -53,7 +53,7 @@ def with_inclusion(
         one_row_each(table, ["item_id", "criterion"], problems)
     # Without it, scores would be blamed for what is wrong here.
     problems.stop()
-    out.add("inclusion", "", "item not in items", int((~table["item_id"].isin(items["item_id"])).sum()))
+    out.add("inclusion", "", "item not in items", int((~among(table["item_id"], items["item_id"])).sum()))
     own = scores["inclusion_prob"] if "inclusion_prob" in scores else pd.Series(np.nan, index=scores.index)
     human = (scores["rater_kind"] == "human").to_numpy()
     chance = table.set_index(["item_id", "criterion"])["inclusion_prob"]

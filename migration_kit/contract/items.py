@@ -8,7 +8,7 @@ from migration_kit.contract.exclusions import Exclusions, check_models, names_of
 from migration_kit.contract.oddities import note_unmatched
 from migration_kit.errors import Problems, did_you_mean, listing, quote
 from migration_kit.plan import Plan
-from migration_kit.readers.cells import FILE, ROW, places, row_list
+from migration_kit.readers.cells import FILE, ROW, among, places, row_list
 from migration_kit.wording import counted
 
 SLICE_JOINT = " · "
@@ -118,7 +118,7 @@ def _one_row_an_item(frame: pd.DataFrame, plan: Plan, problems: Problems) -> pd.
 
 
 def _add_columns(items: pd.DataFrame, frame: pd.DataFrame, problems: Problems, out: Exclusions) -> pd.DataFrame:
-    unknown = ~frame["item_id"].isin(items["item_id"])
+    unknown = ~among(frame["item_id"], items["item_id"])
     if unknown.all():
         problems.add(names_of(frame), f"none of its item_ids ({listing(frame['item_id'], 3)}) is in "
                                       f"{names_of(items)} ({listing(items['item_id'], 3)})")
@@ -141,7 +141,7 @@ def check_outputs(
 ) -> pd.DataFrame:
     """Keep the outputs of the plan's models on its items: one row for each, with covariates and text."""
     unknown_model = ~raw["model"].isin(plan.model_ids)
-    unknown_item = ~raw["item_id"].isin(items["item_id"])
+    unknown_item = ~among(raw["item_id"], items["item_id"])
     if unknown_item.all():
         problems.add(names_of(raw), f"none of its item_ids ({listing(raw['item_id'].unique(), 3)}) is in the items "
                                     f"({listing(items['item_id'], 3)}); write them as items does, or say with "

@@ -13,7 +13,7 @@ from migration_kit.contract.preferences import KEY, from_candidates
 from migration_kit.contract.values import check_judgments, keep_values
 from migration_kit.errors import Problems, did_you_mean, listing, nearest, quote
 from migration_kit.plan import LIVE_STAGES, PREFERENCE_COLUMNS, Plan
-from migration_kit.readers.cells import places
+from migration_kit.readers.cells import among, places
 from migration_kit.wording import counted
 
 LIVE_FRAME = {
@@ -214,7 +214,7 @@ def _answered_by_both(
 
 
 def _on_items(anchor: pd.DataFrame, *, items: pd.DataFrame, problems: Problems, out: Exclusions) -> pd.DataFrame:
-    unknown = ~anchor["item_id"].isin(items["item_id"])
+    unknown = ~among(anchor["item_id"], items["item_id"])
     if len(anchor) and unknown.all():
         found = listing(anchor["item_id"].unique(), 3)
         problems.add(names_of(anchor), f"stage 'anchor': none of its item_ids ({found}) is in the items "

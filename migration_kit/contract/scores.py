@@ -10,6 +10,7 @@ from migration_kit.contract.preferences import KEY, from_candidates
 from migration_kit.contract.values import check_judgments, keep_values
 from migration_kit.errors import Problems, listing
 from migration_kit.plan import SCORE_COLUMNS, Plan
+from migration_kit.readers.cells import among
 
 
 def check_scores(
@@ -93,10 +94,12 @@ def count_missing(
     if "opponent" in scores:
         against = scores.loc[scores["opponent"].notna(), ["item_id", "opponent"]]
         frames.append(against.rename(columns={"opponent": "model"}))
-    have = pd.concat(frames).drop_duplicates()
-    of = {model: set(ids) for model, ids in have.groupby("model")["item_id"]}
-    for model in plan.model_ids:
-        out.add("outputs", model, "no output for the item", len(items) - len(of.get(model, ())))
+    have = pd.concat(frames)
+    code, ids = pd.factorize(have["item_id"])
+    of = {model: np.zeros(len(ids), dtype=bool) for model in plan.model_ids}
+    for model, there in of.items():
+        there[code[(have["model"] == model).to_numpy()]] = True
+        out.add("outputs", model, "no output for the item", len(items) - int(there.sum()))
     automatic = scores[scores["rater_kind"] != "human"]
     groups = dict(iter(automatic.groupby(["criterion", "rater"])))
     for criterion, metric, under in plan.metric_rows():
@@ -104,9 +107,9 @@ def count_missing(
         n = rows.groupby("model")["item_id"].nunique()
         compares = "opponent" in rows and rows["opponent"].notna().any()
         for model in plan.candidates if compares else plan.model_ids:
-            asked = of.get(model, set()) & of.get(plan.incumbent, set()) if compares else of.get(model, ())
+            asked = int((of[model] & of[plan.incumbent] if compares else of[model]).sum())
             out.add("scores", model, f"metric {metric!r} of {criterion!r} missing for the "
-                                     f"{'comparison' if compares else 'output'}", len(asked) - n.get(model, 0))
+                                     f"{'comparison' if compares else 'output'}", asked - n.get(model, 0))
 
 
 def _models_of(frame: pd.DataFrame) -> pd.Series:
@@ -124,7 +127,7 @@ def _on_items(
 ) -> pd.DataFrame:
     """Keep the rows of the plan's models and items."""
     unknown_model = ~raw["model"].isin(plan.model_ids)
-    unknown_item = ~raw["item_id"].isin(items["item_id"])
+    unknown_item = ~among(raw["item_id"], items["item_id"])
     lost = unknown_item.groupby(raw["_table"]).all()
     for number in lost[lost].index:
         rows = raw[raw["_table"] == number]

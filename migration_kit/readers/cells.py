@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 FILE, ROW = "_file", "_row"
 
@@ -32,6 +34,13 @@ def as_ids(values: pd.Series) -> tuple[pd.Series, pd.Series]:
     ids = [_one_id(value) for value in values]
     bad = pd.Series([one is ... for one in ids], index=values.index, dtype=bool)
     return pd.Series([None if one is ... else one for one in ids], index=values.index, dtype="str"), bad
+
+
+def among(ids: pd.Series, known: pd.Series) -> pd.Series:
+    """Tell which ids are among others; `Series.isin` would walk through these one by one, millions of them."""
+    values = pa.array(ids)
+    found = pc.is_in(values, value_set=pa.array(known, type=values.type), skip_nulls=True)
+    return pd.Series(found.to_numpy(zero_copy_only=False), index=ids.index)
 
 
 def as_text(values: pd.Series) -> pd.Series:
