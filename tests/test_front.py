@@ -153,10 +153,12 @@ def counts(plan, judged=300) -> pd.DataFrame:
 
 def test_how_sure_a_switch_is():
     plan, decision = case([0.02, -0.2])
-    said = told(story.front.sure(decision, estimates(plan), counts(plan), NO_GAPS, plan))
+    judged = counts(plan)
+    judged.loc[judged["model"] == "other", "judged"] = 0
+    said = told(story.front.sure(decision, estimates(plan), judged, NO_GAPS, plan))
     assert "new: the probability that the gate correct holds is >99.9%; the plan asks for 95%." in said
     assert "stay below 95%: 91.0% by labels alone on correct" in said
-    assert "rests on 300 judged outputs of each model for every gate; nobody judged live outputs" in said
+    assert "rests on 300 judged outputs each of old and new for every gate; nobody judged live outputs" in said
     part = pd.concat([gap_rows(), gap_rows().assign(slice="south")]).assign(covered=[0.8, 1.0])
     seen = told(story.front.sure(decision, estimates(plan), counts(plan), part, plan))
     assert "and on 120 judged live outputs of new, all in south (80% of traffic)" in seen
@@ -354,7 +356,7 @@ def test_how_sure_names_the_weakest_gate_and_counts_judgments_over_all_gates():
     gaps = pd.concat([gap_rows(), gap_rows().assign(criterion="polite", n_labels=40)])
     said = told(story.front.sure(decision, estimates(plan), both, gaps, plan))
     assert "The least sure is polite (97.0%)." in said
-    assert "rests on 200 to 300 judged outputs of each model for every gate" in said
+    assert "rests on 200 to 300 judged outputs each of old and new for every gate" in said
     assert "and on 120 judged live outputs of new" in said
 
 

@@ -67,12 +67,15 @@ def sure(decision: dict, estimates: pd.DataFrame, counts: pd.DataFrame, gaps: pd
     if chosen and (other := _others(estimates, chosen, plan)):
         told.append(f"- {other}")
     gates = counts[counts["criterion"].isin([gate.id for gate in plan.gates])]
+    # What rests on it is said of the candidate to switch to, and labels of others have no part in it.
+    gates = gates[gates["model"].isin([plan.incumbent, chosen])] if chosen else gates
     low, high = gates["judged"].min(), gates["judged"].max()
     n = f"{amount(low)} to {amount(high)}" if low < high else amount(high)
     live = gaps.loc[(gaps["slice"] == TOTAL) & gaps["shadow"].notna(), ["model", "n_labels"]]
     seen = [f"{counted(part['n_labels'].max(), 'judged live output')} of {safe(model)}"
             for model, part in live.groupby("model", sort=False)]
-    told.append(f"- It rests on {n} judged outputs of each model for every gate"
+    of = f"each of {safe(plan.incumbent)} and {safe(chosen)}" if chosen else "of each model"
+    told.append(f"- It rests on {n} judged outputs {of} for every gate"
                 + (f", and on {listed(seen)}{_only(gaps)}." if seen else "; nobody judged live outputs."))
     return Said("\n".join(told))
 
