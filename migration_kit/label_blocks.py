@@ -197,9 +197,11 @@ def _coverage(features: xr.Dataset, *, decides: bool) -> CheckResult:
     if not features.sizes["judgment"]:
         return CheckResult(LABELS_COVER, None, NOBODY, features.attrs["criterion"], blocks=decides)
     lacks, share = unseen_slices(features), features["share"].to_numpy()
-    blind = [model for model, unseen in lacks.items() if share[unseen].sum() > UNSEEN_TRAFFIC]
+    lost = {model: share[unseen].sum() for model, unseen in lacks.items()}
+    blind = [model for model, part in lost.items() if part > UNSEEN_TRAFFIC]
     some = 0 < len(blind) < len(lacks)
-    unseen = np.any([lacks[model] for model in (blind if some else lacks)], axis=0)
+    # Where the check passes the candidate that lacks most is told.
+    unseen = np.any([lacks[model] for model in blind or [max(lost, key=lost.__getitem__)]], axis=0)
     names = features["slice"].to_numpy()[unseen].tolist()
     which = f"people have not judged {listed(blind)}" if some else "a model has no label"
     text = (f"Slices in which {which} hold {share[unseen].sum():.0%} of traffic (at most {UNSEEN_TRAFFIC:.0%})"

@@ -152,6 +152,18 @@ def test_a_candidate_without_labels_in_a_slice_is_held_back_and_no_other():
     assert f"{unknown} correct: {check.text}" in told(asked, plan)
 
 
+def test_candidates_that_lack_labels_in_different_slices_are_not_summed():
+    regions = np.resize(["a", "b", "c"], 1000)
+    plan, data = migration(0.8, 0.8, 0.8, regions=regions, share={"a": 0.04, "b": 0.04, "c": 0.92})
+    where = data.items.set_index("item_id")["slice"]
+    for model, region in (("new", "a"), ("other", "b")):
+        lost = (data.scores["rater_kind"] == "human") & (data.scores["model"] == model) & (
+            data.scores["item_id"].map(where) == region)
+        data = replace(data, scores=data.scores[~lost])
+    check = blocking_checks(build_features(data, plan, "correct"), decides=True)[1]
+    assert check.passed and check.text == "Slices in which a model has no label hold 4% of traffic (at most 5%): a."
+
+
 def test_random_labels_lift_a_block_as_often_as_they_reach_the_slice():
     regions = np.where(np.arange(1000) >= 990, "rare", "usual")
     plan, data = migration(0.7, 0.7, regions=regions, share={"rare": 0.3, "usual": 0.7}, **WIDE)
