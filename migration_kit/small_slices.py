@@ -37,8 +37,7 @@ def with_imagined(
     -------
     ndarray (draw, model, slice)
     """
-    units = _units(features)
-    small = np.flatnonzero(units < FEWEST_UNITS) if len(units) > 1 else []
+    small, units = small_slices(features), _units(features)
     if not len(small):
         return by_slice
     whole = np.flatnonzero(features["present"].to_numpy().all(axis=1))
@@ -58,6 +57,11 @@ def with_imagined(
         share = rng.beta(IMAGINED, units[small], size=shape)[:, None]
         out[part, :, small] = (1 - share) * by_slice[part][:, :, small] + share * imagined
     return out
+
+
+def small_slices(features: xr.Dataset) -> np.ndarray:
+    """Positions of slices with fewer than 50 items, or clusters; none where a slice is alone."""
+    return np.flatnonzero(_units(features) < FEWEST_UNITS) if features.sizes["slice"] > 1 else np.empty(0, dtype=int)
 
 
 def _units(features: xr.Dataset) -> np.ndarray:

@@ -424,6 +424,15 @@ def test_the_model_names_bends_and_strata_only_where_there_are_some(case):
     assert "judge\\-x has a bend" in told and "strata that labels were drawn from" in told
 
 
+def test_the_model_names_slices_with_few_items():
+    features, plan = judged_features(simulate_family("ordinal", n_labels=50, seed=1))
+    criterion, index = plan.criteria[0].id, features["slice_index"].to_numpy()
+    assert "fewer than" not in story.model(plan, {criterion: features})
+    few = features.assign(slice_index=("item", np.where((index > 0) | (np.arange(len(index)) < 40), index, 1)))
+    told = story.model(plan, {criterion: few}).replace("\\", "")
+    assert f"{features['slice'].to_numpy()[0]} has fewer than 50 items, so 2 items of the whole test set" in told
+
+
 def test_what_metrics_are_worth_names_the_best_and_the_idle():
     common = {"model": "new", "n_labels": 50}
     worth = pd.DataFrame([

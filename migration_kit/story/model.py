@@ -6,6 +6,7 @@ import xarray as xr
 from migration_kit.judgments import label_rows
 from migration_kit.plan import CriterionSpec, Plan
 from migration_kit.shape import shape_of
+from migration_kit.small_slices import FEWEST_UNITS, IMAGINED, small_slices
 from migration_kit.wording import Said, counted, listed, safe, unit_of
 
 
@@ -19,7 +20,7 @@ def model(plan: Plan, features: dict[str, xr.Dataset]) -> Said:
         Criterion to its features, whose attributes say what was found in the data: bends, clusters, uneven labels.
     """
     told = [f"- **{safe(one.id)}**: " + (
-            f"{_family(one)} {_inputs(one, features[one.id])}{_effects(features[one.id])}"
+            f"{_family(one)} {_inputs(one, features[one.id])}{_effects(features[one.id])}{_imagined(features[one.id])}"
             if features[one.id].sizes["judgment"] else "nobody has judged an output, so no model is fitted.")
             for one in plan.criteria]
     return Said("\n".join(told))
@@ -55,6 +56,17 @@ def _inputs(criterion: CriterionSpec, features: xr.Dataset) -> str:
         told += (f" {listed(bends)} {'has' if len(bends) == 1 else 'have'} a bend besides the straight line, because "
                  "labels follow with a curve (F test at 1%).")
     return told
+
+
+def _imagined(features: xr.Dataset) -> str:
+    """Which slices have so few items that others count beside them."""
+    small = features["slice"].to_numpy()[small_slices(features)].tolist()
+    if not small:
+        return ""
+    unit = "clusters" if features.attrs["clustered"] else "items"
+    have = "has" if len(small) == 1 else "have"
+    return (f" {listed([safe(name) for name in small])} {have} fewer than {FEWEST_UNITS} {unit}, so {IMAGINED} items "
+            "of the whole test set, as if they were of that slice, count beside those that are.")
 
 
 def _effects(features: xr.Dataset) -> str:
