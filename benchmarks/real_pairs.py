@@ -324,7 +324,8 @@ def main() -> None:
     alone = None
     if given.alone:
         rows = joined_rows(run(cell_names(given.datasets, given.labels, ALONE), given.alone))
-        alone = joined(pd.concat([summary(rows.assign(metrics=EACH)), summary(rows)]), "real_pairs_alone")
+        single = summary(rows[rows["quantity"] == "contrast"])
+        alone = joined(pd.concat([summary(rows.assign(metrics=EACH)), single]), "real_pairs_alone")
         write_result(alone, "real_pairs_alone", seed=SEED, code=code)
     write_result(overall(table, alone), "real_pairs_overall", seed=SEED, code=code)
 

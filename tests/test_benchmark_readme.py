@@ -135,6 +135,15 @@ def real_pairs_alone() -> Iterator[Row]:
         yield Row("study | metrics | 50 labels: draws", f"`{study}`", figures)
 
 
+def small_slices() -> Iterator[Row]:
+    rows = result("small_slices").set_index(["cell", "method"])
+    for cell in rows.index.unique("cell"):
+        alone, mine = (rows.loc[(cell, method)] for method in ("bootstrap alone", "with imagined items"))
+        yield Row("small slice", {"1 items": "1 item"}.get(cell, cell if "items" in cell else f"`{cell}`"), [
+            *percents([alone["coverage"]]), *percents(mine[["coverage", "coverage_mc"]]), (alone["width"], 2),
+            (mine["width"], 2), *percents([alone["false_loss"], mine["false_loss"]]), (mine["moved"], 2)])
+
+
 def trials_in_a() -> Iterator[Row]:
     rows = result("trials", data="A", n_labels=50).set_index(["trial", "method", "quantity", "model"])
     for trial in rows.index.unique("trial"):
@@ -169,7 +178,8 @@ def shown(row: Row) -> list[float]:
 
 
 @pytest.mark.parametrize("row", [*simulated(), *families(), *peers(), *rounds(), *misleading(), *trials_in_a(),
-                                 *trials_of_slices(), *real_pairs(), *real_pairs_alone(), *real_pairs_overall()],
+                                 *trials_of_slices(), *real_pairs(), *real_pairs_alone(), *real_pairs_overall(),
+                                 *small_slices()],
                          ids=lambda row: f"{row.table.split()[0]} {row.name}")
 def test_a_row_says_what_the_results_hold(row):
     found = shown(row)
