@@ -72,6 +72,7 @@ def sure(decision: dict, estimates: pd.DataFrame, counts: pd.DataFrame, gaps: pd
     low, high = gates["judged"].min(), gates["judged"].max()
     n = f"{amount(low)} to {amount(high)}" if low < high else amount(high)
     live = gaps.loc[(gaps["slice"] == TOTAL) & gaps["shadow"].notna(), ["model", "n_labels"]]
+    live = live[live["model"] == chosen] if chosen else live
     seen = [f"{counted(part['n_labels'].max(), 'judged live output')} of {safe(model)}"
             for model, part in live.groupby("model", sort=False)]
     of = f"each of {safe(plan.incumbent)} and {safe(chosen)}" if chosen else "of each model"
